@@ -1,0 +1,33 @@
+"""Options declared once: flag, help text, default and manifest entry come from the dataclass field."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+
+def option(default: Any, help: str, *, flag: str = "", recorded_only: bool = False, repeat: bool = False) -> Any:
+    """A field of a stage's options.
+
+    flag           the command-line flag when it is not the field's name with dashes
+    recorded_only  written to the manifest, but a different value makes no result out of date
+    repeat         the flag may be given several times (the field holds a tuple)
+    """
+    metadata = {"help": help, "flag": flag, "recorded_only": recorded_only, "repeat": repeat}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def identity_of(options: Any) -> dict[str, Any]:
+    """The part of the options that decides the result, as plain JSON values."""
+    return {f.name: _plain(getattr(options, f.name)) for f in dataclasses.fields(options)
+            if not f.metadata.get("recorded_only")}
+
+
+def recorded_of(options: Any) -> dict[str, Any]:
+    """The part of the options that is only written down."""
+    return {f.name: _plain(getattr(options, f.name)) for f in dataclasses.fields(options)
+            if f.metadata.get("recorded_only")}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
