@@ -6,14 +6,16 @@ import dataclasses
 from typing import Any
 
 
-def option(default: Any, help: str, *, flag: str = "", recorded_only: bool = False, repeat: bool = False) -> Any:
+def option(default: Any, help: str, *, flag: str = "", recorded_only: bool = False, repeat: bool = False,
+           file: bool = False) -> Any:
     """A field of a stage's options.
 
     flag           the command-line flag when it is not the field's name with dashes
     recorded_only  written to the manifest, but a different value makes no result out of date
     repeat         the flag may be given several times (the field holds a tuple)
+    file           where the value names a file or folder, its content decides the result, not its name
     """
-    metadata = {"help": help, "flag": flag, "recorded_only": recorded_only, "repeat": repeat}
+    metadata = {"help": help, "flag": flag, "recorded_only": recorded_only, "repeat": repeat, "file": file}
     return dataclasses.field(default=default, metadata=metadata)
 
 

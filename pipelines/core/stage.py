@@ -55,5 +55,9 @@ class Stage:
     inputs: tuple[str, ...] = ()        # stages of the same person it reads
     resumable: bool = False             # the partial folder of an interrupted run is kept and handed back
     folder_name: str = ""               # where it differs from the name
+    # True: options not typed are those of the newest version; False: each run is a request of its own
+    keeps_options: bool = True
+    # called with the complete folder whenever the result was asked for, also when nothing had to be done: copies out
+    deliver: Callable[[Path, Any], None] | None = None
     # rough seconds on this machine, from the input folders and options; None = no idea
     estimate_s: Callable[[Mapping[str, Path], Any], float] | None = None

@@ -21,7 +21,8 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise AnrError(f"{path} is missing.", hint="Run the command again; `anr status --verify` finds damage.") from None
+        hint = "Run the command again; `anr status --verify` finds damage."
+        raise AnrError(f"{path} is missing.", hint) from None
     except ValueError as error:
         raise AnrError(f"{path} is damaged: {error}.", hint="Delete that version folder and run again.") from None
 

@@ -17,7 +17,8 @@ def read_image(path: Path) -> np.ndarray:
 
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise AnrError(f"{path} is not a picture that can be read.", hint="Check the file; `anr status --verify` finds damage.")
+        hint = "Check the file; `anr status --verify` finds damage."
+        raise AnrError(f"{path} is not a picture that can be read.", hint)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
@@ -28,8 +29,10 @@ def write_image(path: Path, image: np.ndarray) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
         raise ValueError(f"expected (H, W, 3|4) uint8, got {image.shape} {image.dtype}")
     code = cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-    flags = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444] \
-        if path.suffix in (".jpg", ".jpeg") else [cv2.IMWRITE_PNG_COMPRESSION, 2]
+    flags = [cv2.IMWRITE_PNG_COMPRESSION, 2]
+    if path.suffix in (".jpg", ".jpeg"):
+        full_colour = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+        flags = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, *full_colour]
     _write(path, cv2.cvtColor(image, code), flags)
 
 
