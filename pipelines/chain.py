@@ -116,8 +116,8 @@ def _check_known(workspace: Workspace, person: str, request: Request) -> None:
     if person in known or "source" in request.typed.get("capture", {}):
         return
     there = f"there is {', '.join(known)}" if known else "nobody is there yet"
-    raise AnrError(f"There is no {person!r} in the workspace {workspace.root}; {there}.",
-                   hint=f"Record them with `anr capture --source YOUR_CLIP.mp4 --person {person}`, or name somebody else.")
+    hint = f"Record them with `anr capture --source YOUR_CLIP.mp4 --person {person}`, or name somebody else."
+    raise AnrError(f"There is no {person!r} in the workspace {workspace.root}; {there}.", hint)
 
 
 def trained_people(workspace: Workspace, request: Request) -> tuple[str, ...]:

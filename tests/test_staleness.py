@@ -1,0 +1,144 @@
+"""What is redone and what is not, told with three tiny stages in place of the real ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipelines import chain
+from pipelines.chain import Request, bring_up_to_date, status, work_ahead
+from pipelines.core.errors import AnrError
+from pipelines.core.options import option
+from pipelines.core.stage import Job, Outcome, Stage
+from pipelines.core.workspace import Workspace, newest_version
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    source: str = option("", "What to read.", file=True)
+
+
+@dataclass(frozen=True)
+class ScaleOptions:
+    factor: int = option(2, "What to multiply by.")
+    accept: bool = option(False, "Only written down.", recorded_only=True)
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    pass
+
+
+def read(job: Job) -> Outcome:
+    if not job.options.source:
+        raise AnrError("No source was given.")
+    (job.folder / "number.txt").write_text(Path(job.options.source).read_text())
+    return Outcome()
+
+
+def scale(job: Job) -> Outcome:
+    number = int((job.inputs["capture"] / "number.txt").read_text())
+    (job.folder / "number.txt").write_text(str(number * job.options.factor))
+    return Outcome(figures={"number": number * job.options.factor})
+
+
+def sign(job: Job) -> Outcome:
+    number = int((job.inputs["scale"] / "number.txt").read_text())
+    (job.folder / "sign.txt").write_text("+" if number > 0 else "-")
+    return Outcome()
+
+
+CAPTURE = Stage("capture", 1, "Reading", ReadOptions, read)
+SCALE = Stage("scale", 1, "Scaling", ScaleOptions, scale, inputs=("capture",))
+SIGN = Stage("sign", 1, "Signing", NoOptions, sign, inputs=("scale",))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    use(monkeypatch, CAPTURE, SCALE, SIGN)
+    (tmp_path / "three").write_text("3")
+    return Workspace(tmp_path / "workspace")
+
+
+def use(monkeypatch: pytest.MonkeyPatch, *stages: Stage) -> None:
+    monkeypatch.setattr(chain, "PERSON_STAGES", stages)
+    monkeypatch.setattr(chain, "AVATAR_STAGES", ())
+    monkeypatch.setattr(chain, "STAGES", {stage.name: stage for stage in stages})
+
+
+def made(workspace: Workspace, stage: str, **typed: dict) -> list[str]:
+    results = bring_up_to_date(workspace, stage, Request(person="ada", typed=typed))
+    return [result.stage.name for result in results if result.made]
+
+
+def three(workspace: Workspace) -> dict[str, str]:
+    return {"source": str(workspace.root.parent / "three")}
+
+
+def test_the_first_run_makes_everything_and_the_second_nothing(workspace: Workspace) -> None:
+    assert made(workspace, "sign", capture=three(workspace)) == ["capture", "scale", "sign"]
+    assert made(workspace, "sign") == []
+    assert work_ahead(workspace, "sign", Request(person="ada")) == []
+
+
+def test_an_option_redoes_only_what_depends_on_it(workspace: Workspace) -> None:
+    made(workspace, "sign", capture=three(workspace))
+    assert made(workspace, "scale", scale={"factor": -1}) == ["scale"]
+    assert [(row.stage, row.state) for row in status(workspace)] == [
+        ("capture", "up to date"), ("scale", "up to date"), ("sign", "out of date")]
+    assert made(workspace, "sign") == ["sign"]
+
+
+def test_options_typed_once_are_kept(workspace: Workspace) -> None:
+    made(workspace, "sign", capture=three(workspace), scale={"factor": 5})
+    assert made(workspace, "scale") == []
+    assert newest_version(workspace.person_place("ada", "scale")).figures == {"number": 15}
+
+
+def test_an_equal_result_makes_nothing_after_it_out_of_date(workspace: Workspace, tmp_path: Path) -> None:
+    made(workspace, "sign", capture=three(workspace))
+    (tmp_path / "six").write_text("6")
+    assert made(workspace, "sign", capture={"source": str(tmp_path / "six")}, scale={"factor": 1}) == [
+        "capture", "scale"]                     # 6 x 1 is 3 x 2 again, so the sign has nothing to do
+
+
+def test_a_recorded_option_makes_nothing_out_of_date(workspace: Workspace) -> None:
+    made(workspace, "sign", capture=three(workspace))
+    assert made(workspace, "sign", scale={"accept": True}) == []
+
+
+def test_a_file_counts_by_its_content_not_by_its_name(workspace: Workspace, tmp_path: Path) -> None:
+    made(workspace, "sign", capture=three(workspace))
+    (tmp_path / "copy").write_text("3")
+    assert made(workspace, "sign", capture={"source": str(tmp_path / "copy")}) == []
+    (tmp_path / "copy").write_text("-3")
+    assert made(workspace, "sign", capture={"source": str(tmp_path / "copy")}) == ["capture", "scale", "sign"]
+
+
+def test_a_source_that_is_gone_makes_nothing_out_of_date(workspace: Workspace, tmp_path: Path) -> None:
+    made(workspace, "sign", capture=three(workspace))
+    (tmp_path / "three").unlink()
+    assert made(workspace, "sign") == []
+
+
+def test_staleness_is_walked_through_the_whole_chain(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(workspace, "sign", capture=three(workspace))
+    use(monkeypatch, Stage("capture", 2, "Reading", ReadOptions, read), SCALE, SIGN)
+    states = {row.stage: (row.state, row.why) for row in status(workspace)}
+    assert states["capture"] == ("out of date", "made by another version of anr")
+    assert states["sign"] == ("out of date", "scale is out of date")
+
+
+def test_somebody_unknown_is_named_together_with_who_is_there(workspace: Workspace) -> None:
+    made(workspace, "capture", capture=three(workspace))
+    with pytest.raises(AnrError, match="no 'bob' in the workspace .* there is ada"):
+        bring_up_to_date(workspace, "scale", Request(person="bob"))
+
+
+def test_a_failing_stage_keeps_what_was_done_before_it(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "word").write_text("seven")
+    with pytest.raises(ValueError, match="seven"):
+        made(workspace, "sign", capture={"source": str(tmp_path / "word")})
+    assert [row.state for row in status(workspace)] == ["up to date", "missing", "missing"]
