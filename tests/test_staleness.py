@@ -133,7 +133,7 @@ def test_staleness_is_walked_through_the_whole_chain(workspace: Workspace, monke
 
 def test_somebody_unknown_is_named_together_with_who_is_there(workspace: Workspace) -> None:
     made(workspace, "capture", capture=three(workspace))
-    with pytest.raises(AnrError, match="no 'bob' in the workspace .* there is ada"):
+    with pytest.raises(AnrError, match=r"no 'bob' in the workspace .* there is ada"):
         bring_up_to_date(workspace, "scale", Request(person="bob"))
 
 
