@@ -15,8 +15,7 @@ def draw_triangles(seen, faces, K, weak_depth_m, near_m, x0, y0, x1, y1):  # typ
     height, width = y1 - y0, x1 - x0
     face_index = np.full((height, width), -1, dtype=np.int32)
     bary = np.zeros((height, width, 3), dtype=np.float32)
-    depth_m = np.zeros((height, width), dtype=np.float32)
-    nearness = np.full((height, width), -np.inf)
+    nearness = np.full((height, width), -np.inf, dtype=np.float32)      # 1/z, or -z where that is linear
 
     vertex_count = len(seen)
     x = np.empty(vertex_count, dtype=np.int64)
@@ -46,7 +45,7 @@ def draw_triangles(seen, faces, K, weak_depth_m, near_m, x0, y0, x1, y1):  # typ
                 corner_xy[k, 0], corner_xy[k, 1], corner_z[k] = x[v], y[v], seen[v, 2]
                 for c in range(3):
                     corner_bary[k, c] = 1.0 if c == k else 0.0
-            _draw(t, corner_xy, corner_z, corner_bary, weak_depth_m > 0, face_index, bary, depth_m, nearness)
+            _draw(t, corner_xy, corner_z, corner_bary, weak_depth_m > 0, face_index, bary, nearness)
             continue
         corners = _cut_at_near_plane(seen, faces[t], near_m, polygon, polygon_bary)
         for fan in range(corners - 2):
@@ -56,7 +55,16 @@ def draw_triangles(seen, faces, K, weak_depth_m, near_m, x0, y0, x1, y1):  # typ
                                                             weak_depth_m, x0, y0)
                 corner_z[k] = polygon[p, 2]
                 corner_bary[k] = polygon_bary[p]
-            _draw(t, corner_xy, corner_z, corner_bary, weak_depth_m > 0, face_index, bary, depth_m, nearness)
+            _draw(t, corner_xy, corner_z, corner_bary, weak_depth_m > 0, face_index, bary, nearness)
+    depth_m = nearness
+    for row in range(height):
+        for column in range(width):
+            if face_index[row, column] < 0:
+                depth_m[row, column] = 0.0
+            elif weak_depth_m > 0:
+                depth_m[row, column] = -nearness[row, column]
+            else:
+                depth_m[row, column] = 1.0 / nearness[row, column]
     return face_index, bary, depth_m
 
 
@@ -101,7 +109,7 @@ def _cut_at_near_plane(seen, face, near_m, polygon, polygon_bary):  # type: igno
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _draw(t, xy, z, corner_bary, weak, face_index, bary, depth_m, nearness):  # type: ignore[no-untyped-def]
+def _draw(t, xy, z, corner_bary, weak, face_index, bary, nearness):  # type: ignore[no-untyped-def]
     """One triangle, corners in subpixels of the box."""
     ax, ay, bx, by, cx, cy = xy[0, 0], xy[0, 1], xy[1, 0], xy[1, 1], xy[2, 0], xy[2, 1]
     area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
@@ -146,18 +154,16 @@ def _draw(t, xy, z, corner_bary, weak, face_index, bary, depth_m, nearness):  # 
         ea, eb, ec = row_a, row_b, row_c
         for column in range(left, right + 1):
             if ea >= limit_a and eb >= limit_b and ec >= limit_c:
-                near = (ea * wa + eb * wb + ec * wc) * per_area
+                near = np.float32((ea * wa + eb * wb + ec * wc) * per_area)
                 if near > nearness[row, column]:
                     nearness[row, column] = near
                     face_index[row, column] = t
                     if weak:
-                        depth_m[row, column] = -near
                         sa, sb, sc = ea * per_area, eb * per_area, ec * per_area
                     else:
-                        z_here = 1.0 / near
-                        depth_m[row, column] = z_here
-                        scale = per_area * z_here
-                        sa, sb, sc = ea * wa * scale, eb * wb * scale, ec * wc * scale
+                        sa, sb, sc = ea * wa, eb * wb, ec * wc
+                        scale = 1.0 / (sa + sb + sc)
+                        sa, sb, sc = sa * scale, sb * scale, sc * scale
                     for c in range(3):
                         bary[row, column, c] = (sa * corner_bary[0, c] + sb * corner_bary[i, c]
                                                 + sc * corner_bary[j, c])
