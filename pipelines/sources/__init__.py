@@ -1,0 +1,96 @@
+"""Where recordings come from: a table of sources, and the one call that opens any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.core.errors import AnrError
+from pipelines.core.records import Footage
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".gif")
+ASSUMED = "assumed"                     # `Footage.intrinsics_from` starts with this word where nobody measured the lens
+
+
+@dataclass(frozen=True)
+class Request:
+    """What part of which recording is wanted, and what the person knows about the camera."""
+
+    spec: str
+    start_s: float = 0.0                # seconds to leave out at the beginning
+    seconds: float | None = None        # how much to take; None = up to the end
+    max_frames: int | None = None
+    fov_deg: float | None = None        # horizontal field of view; None = from metadata, else assumed
+    max_side: int = 0                   # larger pictures are reduced to this longer side; 0 = as they are
+    studio_fps: float = 15.0            # the rest counts for synthetic people only
+    studio_size: int = 512
+    studio_motion: str = "capture"
+    track: int | None = None            # which person, left to right; sources only refuse what they cannot have
+
+
+@dataclass(frozen=True)
+class Source:
+    """One kind of recording."""
+
+    name: str
+    example: str                        # how it is written after --source
+    fits: Callable[[str], bool]         # looks at the text and the file system, opens nothing
+    open: Callable[[Request], Footage]
+
+
+def open_source(request: Request) -> Footage:
+    """Opens a recording; its frames are decoded as they are asked for.
+
+    AnrError for a path that does not exist, and for a kind of source that no part here reads.
+    """
+    for source in SOURCES.values():
+        if source.fits(request.spec):
+            return source.open(request)
+    kind = request.spec.split(":")[0]
+    if kind in ("kinect", "webcam"):
+        raise AnrError(f"This version cannot record from a {kind} ({request.spec}).",
+                       hint=f"Record with the camera's own program and pass the file. What works: {_examples()}.")
+    if not Path(request.spec).exists():
+        raise AnrError(f"There is no recording at {request.spec}.", hint=f"Check the path. --source takes {_examples()}.")
+    raise AnrError(f"{request.spec} is not a recording this version reads.", hint=f"--source takes {_examples()}.")
+
+
+def _examples() -> str:
+    return ", ".join(source.example for source in SOURCES.values())
+
+
+def _open_synthetic(request: Request) -> Footage:
+    from pipelines.sources.synthetic import open_synthetic
+
+    if request.start_s:
+        raise AnrError("--start is for recordings; a synthetic person is filmed from the beginning.", hint="Leave it out.")
+    if request.track:
+        raise AnrError(f"--track {request.track}: there is one synthetic person in the picture.", hint="Leave it out.")
+    seconds = request.seconds
+    if request.max_frames is not None:
+        most_s = request.max_frames / request.studio_fps
+        seconds = most_s if seconds is None else min(seconds, most_s)
+    return open_synthetic(request.spec.removeprefix("synthetic:"), seconds, request.studio_fps,
+                          request.studio_size, request.studio_motion)
+
+
+def _open_rgbd_folder(request: Request) -> Footage:
+    from pipelines.sources.rgbd_folder import open_rgbd_folder
+
+    return open_rgbd_folder(request)
+
+
+def _open_video(request: Request) -> Footage:
+    from pipelines.sources.video import open_video
+
+    return open_video(request)
+
+
+# A new source is one file and one line here. The first that fits is taken.
+SOURCES: dict[str, Source] = {source.name: source for source in (
+    Source("synthetic", "synthetic:NAME", lambda spec: spec.startswith("synthetic:"), _open_synthetic),
+    Source("rgbd_folder", "an RGB-D folder", lambda spec: Path(spec).is_dir(), _open_rgbd_folder),
+    # Any other file is tried as a video: what counts is what is in it, not how it is called.
+    Source("video", "a video (" + " ".join(VIDEO_SUFFIXES) + ")", lambda spec: Path(spec).is_file(), _open_video),
+)}

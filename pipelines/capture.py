@@ -1,0 +1,127 @@
+"""Stage 1: a camera, recording or video becomes numbered frames with intrinsics and times."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.core.errors import AnrError
+from pipelines.core.options import option
+from pipelines.core.records import Footage
+from pipelines.core.stage import Job, Outcome, Stage
+
+FEWEST_FRAMES = 24                      # less gives no training and held-out parts worth the name
+WAITING_FRAMES = 8                      # pictures decoded but not yet written; bounds the memory
+REMINDER = "Record only people who agreed to it, and to what their avatar will be used for."
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    source: str = option("", "What to read: a video file, an RGB-D folder, or synthetic:NAME.", file=True)
+    start: float = option(0.0, "Seconds to leave out at the beginning.")
+    seconds: float | None = option(None, "How many seconds to take (default: all; synthetic people: one turn).")
+    max_frames: int | None = option(None, "Stop after this many frames.")
+    height_m: float | None = option(None, "The person's height in metres; without depth nothing else gives the scale.")
+    fov_deg: float | None = option(None, "Horizontal field of view of the camera, in degrees.")
+    track: int | None = option(None, "Which person to follow, counted left to right in the first frame, from 0.")
+    max_side: int = option(1920, "Larger pictures are reduced until the longer side has this many pixels; 0 keeps them.")
+    studio_fps: float = option(15.0, "Frames per second of a synthetic recording.")
+    studio_size: int = option(512, "Width and height of a synthetic recording, in pixels.")
+    studio_motion: str = option("capture", "What a synthetic person does.")
+
+
+def run(job: Job) -> Outcome:
+    """Decodes the source into `color/`, `depth/`, `truth_alpha/` and `capture.json` (see `media.recording`)."""
+    options: CaptureOptions = job.options
+    _check(options)
+    footage = _open(options)
+    if not options.source.startswith("synthetic:"):
+        job.progress.note(REMINDER)
+    _say_lens(job, footage)
+    frame_count, truth = _write(job, footage)
+    figures = {"frames": float(frame_count), "width": float(footage.camera.width), "height": float(footage.camera.height),
+               "fps": round(footage.fps, 3), "focal_px": round(float(footage.camera.K[0, 0]), 1)}
+    if "height_m" in truth:
+        figures["height_m"] = round(float(truth["height_m"]), 4)
+    return Outcome(figures=figures)
+
+
+def _check(options: CaptureOptions) -> None:
+    if not options.source:
+        raise AnrError("No recording was named.", hint="Pass --source YOUR_CLIP.mp4, or --source synthetic:ada to try it out.")
+    limits = [("--start", options.start, 0.0, 1e6), ("--seconds", options.seconds, 1e-3, 1e6),
+              ("--max-frames", options.max_frames, FEWEST_FRAMES, 1e7), ("--height-m", options.height_m, 0.4, 2.6),
+              ("--fov-deg", options.fov_deg, 5.0, 150.0), ("--track", options.track, 0, 99),
+              ("--studio-fps", options.studio_fps, 1.0, 120.0), ("--studio-size", options.studio_size, 64, 2048)]
+    for flag, value, least, most in limits:
+        if value is not None and not least <= value <= most:
+            raise AnrError(f"{flag} {value:g} is out of range.", hint=f"Use a number from {least:g} to {most:g}.")
+
+
+def _open(options: CaptureOptions) -> Footage:
+    from pipelines.sources import Request, open_source
+
+    return open_source(Request(
+        spec=options.source, start_s=options.start, seconds=options.seconds, max_frames=options.max_frames,
+        fov_deg=options.fov_deg, max_side=options.max_side, studio_fps=options.studio_fps,
+        studio_size=options.studio_size, studio_motion=options.studio_motion, track=options.track))
+
+
+def _say_lens(job: Job, footage: Footage) -> None:
+    camera = footage.camera
+    job.progress.note(f"{camera.width}x{camera.height} pixels, {footage.fps:.3g} frames/s, "
+                      f"focal length {camera.K[0, 0]:.0f} px ({footage.intrinsics_from}).")
+    if job.options.height_m is None and not job.options.source.startswith("synthetic:"):
+        job.progress.note("The person's height is not known: pass --height-m for a body of the right size.")
+
+
+def _write(job: Job, footage: Footage) -> tuple[int, Mapping[str, np.ndarray]]:
+    """Decodes here and encodes on another thread; returns (frames, what the source knows to be true)."""
+    from pipelines.media.recording import RecordingWriter
+    from pipelines.sources import ASSUMED
+
+    options: CaptureOptions = job.options
+    writer = RecordingWriter(job.folder, footage.camera)
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(max_workers=1) as encoder:
+        for frame in job.progress.track(footage.frames, "Reading frames", footage.frame_count):
+            waiting.append(encoder.submit(writer.add, frame))
+            while len(waiting) > WAITING_FRAMES:
+                waiting.popleft().result()
+        for pending in waiting:
+            pending.result()
+    frame_count = len(writer.times_s)
+    if frame_count < FEWEST_FRAMES:
+        raise AnrError(f"{options.source} gives {frame_count} frames; at least {FEWEST_FRAMES} are needed.",
+                       hint="Record a few seconds or longer, or take more of it (--start, --seconds).")
+    truth = footage.truth() if footage.truth is not None else {}
+    if truth:
+        np.savez_compressed(job.folder / "truth.npz", **truth)
+    height_m = options.height_m
+    if height_m is None and "height_m" in truth:
+        height_m = float(truth["height_m"])
+    writer.close(fps=footage.fps, height_m=height_m, intrinsics_from=footage.intrinsics_from,
+                 intrinsics_known=not footage.intrinsics_from.startswith(ASSUMED), track=options.track,
+                 background=footage.background)
+    return frame_count, truth
+
+
+def _estimate_s(inputs: Mapping[str, Path], options: CaptureOptions) -> float:
+    """From two cores: 0.13 s a synthetic frame of 512x512, 0.025 s a frame of 720p video at about 250 KB each."""
+    if options.source.startswith("synthetic:"):
+        return 0.13 * (options.studio_size / 512) ** 2 * options.studio_fps * (options.seconds or 8.0)
+    path = Path(options.source)
+    if options.max_frames is not None:
+        return 0.025 * options.max_frames
+    if options.seconds is not None:
+        return 0.025 * 30 * options.seconds
+    return max(2.0, path.stat().st_size / 40_000 * 0.025) if path.is_file() else 5.0
+
+
+STAGE = Stage(name="capture", version=1, doing="Reading the recording", Options=CaptureOptions, run=run,
+              estimate_s=_estimate_s)

@@ -1,0 +1,237 @@
+"""Video files and animated GIFs: upright pictures with their own times."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.core.errors import AnrError
+from pipelines.core.records import Camera, Footage, Frame
+from pipelines.sources import ASSUMED, Request
+
+ASSUMED_FOV_DEG = 60.0                  # of the longer side: a phone's main lens while filming lies between 55 and 70
+DIAGONAL_35MM = 43.267                  # of the 36 x 24 mm film that "35 mm equivalent" refers to
+TOO_SHORT_BY_FRAMES = 2.5               # how much earlier than promised a whole file may end
+
+
+def open_video(request: Request) -> Footage:
+    """Reads the header and the first picture; the rest is decoded as it is asked for.
+
+    AnrError for a file that is no video, has no pictures, or (while reading) is damaged or cut off.
+    """
+    path = Path(request.spec)
+    with closing(_open_container(path)) as container:
+        stream = _video_stream(container, path)
+        _refuse_kinect(container, path)
+        first = next(_pictures(container, stream, path), None)
+        if first is None:
+            raise AnrError(f"{path} has a video track, but no picture in it can be decoded.",
+                           hint="Check that it plays; converting it to H.264 in an .mp4 usually helps.")
+        fps = float(stream.average_rate or stream.guessed_rate or 25)
+        shape = _Upright.of(first, stream, request.max_side)
+        camera, known_from = _camera(shape.width, shape.height, request.fov_deg, _all_metadata(container))
+        count = _frames_wanted(stream.frames, fps, request)
+    return Footage(camera=camera, frames=_frames(path, shape, request), frame_count=count, fps=fps,
+                   intrinsics_from=known_from)
+
+
+def _frames(path: Path, shape: _Upright, request: Request) -> Iterator[Frame]:
+    """Decodes the part that was asked for; times count from its first picture."""
+    with closing(_open_container(path)) as container:
+        stream = _video_stream(container, path)
+        stream.thread_type = "AUTO"
+        nominal_s = 1.0 / float(stream.average_rate or stream.guessed_rate or 25)
+        origin_s: float | None = None           # the clip's first picture; --start counts from here
+        last_s = -math.inf
+        index = 0
+        for decoded in _pictures(container, stream, path):
+            time_s = decoded.time if decoded.time is not None else max(last_s, 0.0) + nominal_s
+            if time_s <= last_s:                # a doubled time stamp: keep the order, believe the nominal rate
+                time_s = last_s + nominal_s
+            last_s = time_s
+            origin_s = time_s if origin_s is None else origin_s
+            since_start_s = time_s - origin_s - request.start_s
+            if since_start_s < -1e-6:
+                continue
+            if request.seconds is not None and since_start_s >= request.seconds - 1e-6:
+                return
+            if request.max_frames is not None and index >= request.max_frames:
+                return
+            yield Frame(index, since_start_s, shape.picture(decoded))
+            index += 1
+
+
+@dataclass(frozen=True)
+class _Upright:
+    """How a stored picture becomes the one people see: turned, mirrored, square pixels, perhaps smaller."""
+
+    width: int                          # of the finished picture
+    height: int
+    stored_width: int                   # what the decoder's picture is scaled to before it is turned
+    stored_height: int
+    transpose: bool
+    flip_x: bool                        # after the transpose
+    flip_y: bool
+
+    @classmethod
+    def of(cls, decoded: Any, stream: Any, max_side: int) -> _Upright:
+        aspect = float(decoded.sample_aspect_ratio or stream.sample_aspect_ratio or 1) \
+            if hasattr(decoded, "sample_aspect_ratio") else float(stream.sample_aspect_ratio or 1)
+        width, height = max(1, round(decoded.width * aspect)), decoded.height
+        shrink = min(1.0, max_side / max(width, height)) if max_side else 1.0
+        width, height = max(1, round(width * shrink)), max(1, round(height * shrink))
+        transpose, flip_x, flip_y = _orientation(decoded)
+        upright = (height, width) if transpose else (width, height)
+        return cls(*upright, width, height, transpose, flip_x, flip_y)
+
+    def picture(self, decoded: Any) -> np.ndarray:
+        """(height, width, 3) uint8 sRGB, full range."""
+        image = _to_rgb(decoded, self.stored_width, self.stored_height)
+        image = image.transpose(1, 0, 2) if self.transpose else image
+        image = image[:, ::-1] if self.flip_x else image
+        image = image[::-1] if self.flip_y else image
+        return np.ascontiguousarray(image)
+
+
+def _to_rgb(decoded: Any, width: int, height: int) -> np.ndarray:
+    from av.video.reformatter import Colorspace, ColorRange
+
+    source: Any = None                  # the decoder's own word, unless it says nothing:
+    if int(decoded.colorspace) in (0, 2) and decoded.format.name.startswith("yuv"):
+        # then HD is BT.709 and anything smaller BT.601, as every player does
+        source = Colorspace.ITU709 if min(decoded.width, decoded.height) >= 720 else Colorspace.ITU601
+    return decoded.to_ndarray(format="rgb24", width=width, height=height, src_colorspace=source,
+                              dst_color_range=ColorRange.JPEG)
+
+
+def _orientation(decoded: Any) -> tuple[bool, bool, bool]:
+    """(transpose, flip x, flip y) from the display matrix that phones write instead of turning pixels.
+
+    source  ISO/IEC 14496-12, 8.3.2 (matrix): x' = a x + c y, y' = b x + d y, with y down
+    """
+    entry = next((side for side in decoded.side_data if side.type.name == "DISPLAYMATRIX"), None)
+    if entry is None:
+        return False, False, False
+    a, b, _, c, d = np.frombuffer(entry, np.int32)[:5].tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return True, c < 0, b < 0
+    return False, a < 0, d < 0
+
+
+def _pictures(container: Any, stream: Any, path: Path) -> Iterator[Any]:
+    """Decoded pictures in order; AnrError where the file is damaged or ends before its time."""
+    import av
+
+    seen, end_s = 0, 0.0
+    try:
+        for packet in container.demux(stream):
+            if packet.is_corrupt:
+                raise _cut_off(path, seen, end_s)
+            if packet.pts is not None:
+                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            for decoded in packet.decode():
+                seen += 1
+                yield decoded
+    except av.error.FFmpegError as error:
+        if seen == 0:
+            raise AnrError(f"{path} cannot be decoded: {error.strerror}.",
+                           hint="Check that it plays; converting it to H.264 in an .mp4 usually helps.") from error
+        raise _cut_off(path, seen, end_s) from error
+    if seen > 1 and stream.duration is not None:
+        promised_s = float((stream.duration + (stream.start_time or 0)) * stream.time_base)
+        slack_s = TOO_SHORT_BY_FRAMES / float(stream.average_rate or 25)
+    elif seen > 1 and container.duration is not None:       # counts the sound too, which may last longer
+        promised_s = (container.duration + (container.start_time or 0)) / 1e6
+        slack_s = 1.0 if len(container.streams) > 1 else TOO_SHORT_BY_FRAMES / float(stream.average_rate or 25)
+    else:
+        return
+    if end_s < promised_s - slack_s:
+        raise _cut_off(path, seen, end_s, promised_s)
+
+
+def _cut_off(path: Path, pictures: int, end_s: float, promised_s: float | None = None) -> AnrError:
+    of_all = f" of {promised_s:.1f}" if promised_s is not None else ""
+    good_part = f"; or take only the good part: --seconds {end_s - 0.5:.1f}" if end_s > 2 else ""
+    return AnrError(f"{path} is damaged or cut off: {pictures} pictures ({end_s:.1f}{of_all} s) can be read.",
+                    hint=f"Copy or export it again{good_part}.")
+
+
+def _open_container(path: Path) -> Any:
+    import av
+
+    try:
+        container = av.open(str(path))
+    except av.error.FFmpegError as error:
+        cut = "moov atom" in " ".join(str(part) for part in (error.log or ())) or path.suffix.lower() in (".mp4", ".mov", ".m4v")
+        hint = "If it is one, it was cut off while being written or copied: copy or export it again." if cut \
+            else "--source takes videos (.mp4 .mov .webm .avi .gif)."
+        raise AnrError(f"{path} is not a video that can be read ({error.strerror}).", hint=hint) from error
+    if container.format.name in ("tty", "srt", "ass", "webvtt"):       # ffmpeg "plays" text files
+        container.close()
+        raise AnrError(f"{path} is not a video but text.", hint="--source takes videos (.mp4 .mov .webm .avi .gif).")
+    return container
+
+
+def _video_stream(container: Any, path: Path) -> Any:
+    for stream in container.streams.video:
+        if not (int(stream.disposition) & 0x400):           # 0x400: a cover picture of a sound file
+            return stream
+    raise AnrError(f"{path} has no video track.", hint="Is it a sound recording?")
+
+
+def _refuse_kinect(container: Any, path: Path) -> None:
+    if any(key.startswith("K4A_") for key in container.metadata) or \
+            any("K4A_" in key for stream in container.streams for key in stream.metadata):
+        raise AnrError(f"{path} is an Azure Kinect recording, and this version does not read its depth.",
+                       hint="Convert it to an RGB-D folder (color/, depth/, intrinsic.json), or to an .mp4 of the colour.")
+
+
+def _all_metadata(container: Any) -> dict[str, str]:
+    together = dict(container.metadata)
+    for stream in container.streams:
+        together.update(stream.metadata)
+    return together
+
+
+def _camera(width: int, height: int, fov_deg: float | None, metadata: dict[str, str]) -> tuple[Camera, str]:
+    """The pinhole camera of the finished picture, and a sentence on where its focal length came from."""
+    if fov_deg is not None:
+        focal_px = width / 2 / math.tan(math.radians(fov_deg) / 2)
+        told = f"given: --fov-deg {fov_deg:g} across the width"
+    else:
+        focal_35mm = _focal_35mm(metadata)
+        if focal_35mm is not None:
+            focal_px = focal_35mm / DIAGONAL_35MM * math.hypot(width, height)
+            told = f"the file's metadata: {focal_35mm:g} mm (35 mm equivalent, by the diagonal)"
+        else:
+            focal_px = max(width, height) / 2 / math.tan(math.radians(ASSUMED_FOV_DEG) / 2)
+            told = f"{ASSUMED}: {ASSUMED_FOV_DEG:g} degrees across the longer side (--fov-deg tells it)"
+    K = np.array([[focal_px, 0, width / 2], [0, focal_px, height / 2], [0, 0, 1]])
+    return Camera(K, width, height), told
+
+
+def _focal_35mm(metadata: dict[str, str]) -> float | None:
+    """From QuickTime (`com.apple.quicktime.camera.focal_length.35mm_equivalent`) or EXIF-like keys, in mm."""
+    for key, value in metadata.items():
+        plain = re.sub(r"[^a-z0-9]", "", key.lower())
+        number = re.search(r"\d+(\.\d+)?", value)
+        if "focallength" in plain and "35mm" in plain and number and 5 <= float(number[0]) <= 1000:
+            return float(number[0])
+    return None
+
+
+def _frames_wanted(stored: int, fps: float, request: Request) -> int | None:
+    """How many frames will probably come, for the progress bar; None where the file does not say."""
+    if not stored:
+        return request.max_frames
+    count = max(0, stored - round(request.start_s * fps))
+    if request.seconds is not None:
+        count = min(count, math.ceil(request.seconds * fps))
+    return min(count, request.max_frames) if request.max_frames is not None else count
