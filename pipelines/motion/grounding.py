@@ -1,0 +1,57 @@
+"""A motion set on the floor: what stands touches it, nothing goes through it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipelines.body.model import Body, pose_body, pose_sequence
+from pipelines.core.records import BodyPose, Motion
+
+PLANTED_SPEED = 0.35                    # m/s: a foot slower than this may be standing
+PLANTED_HEIGHT_M = 0.06                 # and so near the lowest it gets
+SMOOTHING_S = 0.12
+
+
+def stand_on_floor(motion: Motion, body: Body, betas: np.ndarray) -> Motion:
+    """The motion lifted or lowered, smoothly in time, so that planted feet meet the floor at y = 0.
+
+    Where no foot is planted (a jump) the correction runs on between the contacts around it, so that the jump keeps
+    its height; no vertex ends up below the floor.
+    """
+    lowest = lowest_points(motion, body, betas)
+    planted = _planted(motion, body, betas, lowest)
+    frames = np.arange(len(lowest), dtype=float)
+    if planted.any():
+        lift = np.interp(frames, frames[planted], -lowest[planted])
+        lift = _smoothed(lift, SMOOTHING_S * motion.fps)
+    else:
+        lift = np.full(len(lowest), -float(lowest.min()))
+    lift = lift + np.maximum(0.0, -(lowest + lift))
+    root = motion.root_translation.copy()
+    root[:, 1] += lift
+    return Motion(motion.joint_rotations, root, motion.fps)
+
+
+def lowest_points(motion: Motion, body: Body, betas: np.ndarray) -> np.ndarray:
+    """(F,) height of the body's lowest vertex in each frame."""
+    heights = [pose_body(body, betas, BodyPose(turns, root))[0][:, 1].min()
+               for turns, root in zip(motion.joint_rotations, motion.root_translation)]
+    return np.array(heights)
+
+
+def _planted(motion: Motion, body: Body, betas: np.ndarray, lowest: np.ndarray) -> np.ndarray:
+    """(F,) bool: frames in which some foot stands."""
+    if len(lowest) < 2:
+        return np.ones(len(lowest), bool)
+    joints = pose_sequence(body, betas, motion.joint_rotations, motion.root_translation)
+    feet = joints[:, [body.joint_names.index("foot.L"), body.joint_names.index("foot.R")]]      # (F, 2, 3)
+    speed = np.linalg.norm(np.gradient(feet, axis=0), axis=-1).min(axis=1) * motion.fps
+    floor = np.percentile(lowest, 5)
+    return (speed < PLANTED_SPEED) & (lowest < floor + PLANTED_HEIGHT_M)
+
+
+def _smoothed(track: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian smoothing over time with the ends held."""
+    reach = max(1, round(3 * sigma))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-6)) ** 2)
+    return np.convolve(np.pad(track, reach, mode="edge"), kernel / kernel.sum(), mode="valid")
