@@ -1,0 +1,262 @@
+"""Stage 7: one renderer for all named people, and one neural texture for each of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.core.errors import AnrError
+from pipelines.core.options import option
+from pipelines.core.split import split_frames
+from pipelines.core.stage import Job, Outcome, Progress, Stage
+from pipelines.core.storage import camera_to_json, read_fit, read_json, write_json
+
+if TYPE_CHECKING:
+    import torch
+
+    from pipelines.training.loop import Pupil, State
+    from pipelines.training.recipe import Recipe
+
+SECONDS_PER_IMAGE = {"draft": 0.3, "standard": 4.0, "paper": 60.0}     # on two cores, for the estimate alone
+FIRST_PICTURE_S = 20.0
+PICTURE_EVERY_S = 60.0
+PICTURED_FRAMES = 3                     # held-out frames of each person in a progress picture
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    preset: str = option("draft", "draft (two CPU cores, minutes), standard or paper (a GPU).")
+    renderer: str = option("anr", "Which renderer to train.")
+    images: int = option(0, "How many images to see; 0 = what the preset says, or as many as --minutes allow.")
+    minutes: float = option(0.0, "Time budget, turned into a number of images after a warm-up; 0 = none.")
+    batch: int | None = option(None, "Images per step; the preset's when not given.")
+    learning_rate: float | None = option(None, "Of the network; the preset's when not given.")
+    grid_noise: float | None = option(None, "Noise on the sampling grid, of its [-1, 1] range; the paper says 0.02.")
+    feature_weight: float | None = option(None, "Weight of the feature loss; 0 = none.")
+    face_weight: float | None = option(None, "Weight of the face in the pixel loss; 1 = like the rest.")
+    split: bool = option(True, "Alternate keyframes (texture and network) with the other frames (network alone).")
+    seed: int = option(0, "Start of everything random.")
+    weights: str = option("", "Folder with pretrained extractor weights.", recorded_only=True)
+    device: str = option("auto", "auto, cpu or cuda.", recorded_only=True)
+
+
+def run(job: Job) -> Outcome:
+    from pipelines.renderers.avatar import best_device
+    from pipelines.training.loop import Lesson, Plan, begin, load_checkpoint, save_checkpoint, train
+    from pipelines.training.recipe import recipe_for
+
+    options: TrainOptions = job.options
+    recipe = recipe_for(options.preset, batch=options.batch, learning_rate=options.learning_rate,
+                        grid_noise=options.grid_noise, feature=options.feature_weight, face_weight=options.face_weight,
+                        split=options.split)
+    device = best_device(options.device)
+    people = sorted({key.split("/")[0] for key in job.inputs})
+    pupils, described = _gather(job, people)
+    timed = options.minutes > 0 and options.images == 0
+    plan = Plan(0 if timed else options.images or recipe.images, options.minutes if timed else 0.0)
+    state = begin(options.renderer, people, recipe, options.seed, plan, device)
+    if (job.folder / CHECKPOINT).exists():
+        state = load_checkpoint(job.folder / CHECKPOINT, state)
+        job.progress.note(f"Going on after {state.images} images.")
+    lesson = Lesson(pupils, recipe, options.seed, device, _extractor(options, recipe, job.progress, device), job.progress,
+                    job.folder / CHECKPOINT, _Reporter(job, pupils, described, state.images))
+    job.progress.note(_announcement(recipe, state, pupils))
+    state = train(lesson, state)
+    save_checkpoint(job.folder / CHECKPOINT, state)
+    _write_avatar(job, options, recipe, state, described)
+    (job.folder / CHECKPOINT).unlink()
+    return Outcome({"images": state.images, "seconds": round(state.seconds, 1), "people": len(people)},
+                   {"picture": _last_picture(job.folder), "metrics": "metrics.jsonl"})
+
+
+def _gather(job: Job, people: list[str]) -> tuple[dict[str, Pupil], dict[str, dict[str, Any]]]:
+    """What there is to learn of everybody, and what avatar.json says of them; writes plates, motions and split.json."""
+    from pipelines.body.model import load_body
+    from pipelines.media.images import write_image
+    from pipelines.media.recording import Recording
+    from pipelines.training.dataset import Memory, PersonFrames, clean_plate
+    from pipelines.training.loop import Pupil
+
+    body = load_body()
+    face_of_body = body.face_region == body.region_names.index("face")
+    memory = Memory()
+    pupils: dict[str, Pupil] = {}
+    described: dict[str, dict[str, Any]] = {}
+    split: dict[str, dict[str, list[int]]] = {"train": {}, "keyframes": {}, "held_out": {}}
+    for folder in ("backgrounds", "motions", "progress"):
+        (job.folder / folder).mkdir(exist_ok=True)
+    for person in job.progress.track(people, "Reading what was captured"):
+        folders = {name: job.inputs[f"{person}/{name}"] for name in ("capture", "fit", "raster", "matte", "keyframes")}
+        recording, fit = Recording(folders["capture"]), read_fit(folders["fit"] / "fit.npz")
+        frames = split_frames(len(recording))
+        taught = [int(k) for k in frames.train if fit.ok[k]]
+        keyframes = [k for k in map(int, read_json(folders["keyframes"] / "keyframes.json")["frames"]) if k in set(taught)]
+        if not keyframes:
+            raise AnrError(f"{person} has no keyframe among {len(taught)} training frames with a trusted fit.",
+                           hint=f"Look at the overlay of `anr fit --person {person}`; record again if it is wrong.")
+        plate = clean_plate(recording, folders["matte"], taught)
+        write_image(job.folder / "backgrounds" / f"{person}.png", plate)
+        np.savez_compressed(job.folder / "motions" / f"{person}.npz", joint_names=fit.joint_names,
+                            joint_rotations=fit.joint_rotations.astype(np.float32), root_translation=fit.root_translation,
+                            times_s=recording.times_s, frame_index=fit.frame_index, ok=fit.ok)
+        pupils[person] = Pupil(PersonFrames(folders["capture"], folders["raster"], folders["matte"], plate, face_of_body, memory),
+                               keyframes, sorted(set(taught) - set(keyframes)))
+        described[person] = {"betas": fit.betas.tolist(), "camera": camera_to_json(recording.camera), "fps": recording.fps,
+                             "height_m": recording.height_m, "height_px": _height_px(pupils[person]), "frames": len(recording)}
+        split["train"][person], split["keyframes"][person] = taught, keyframes
+        split["held_out"][person] = [int(k) for k in frames.held_out]
+    write_json(job.folder / "split.json", split)
+    return pupils, described
+
+
+def _height_px(pupil: Pupil) -> float:
+    """How tall the person is in the picture, median over keyframes."""
+    tall = [int(np.ptp(np.flatnonzero((pupil.frames[k].inside > 0).any(1)))) + 1 for k in pupil.keyframes
+            if pupil.frames[k].inside.any()]
+    return float(np.median(tall)) if tall else 0.0
+
+
+def _extractor(options: TrainOptions, recipe: Recipe, progress: Progress, device: torch.device) -> torch.nn.Module | None:
+    """The feature loss's network; without its weights a warning, and training goes on without that loss."""
+    from pipelines.metrics.weights import fetch_weights, find_weights, remedy
+    from pipelines.training.losses import SqueezeFeatures
+
+    if recipe.feature <= 0:
+        return None
+    found = find_weights("squeezenet1_1", options.weights or None) or fetch_weights("squeezenet1_1")
+    if found is None:
+        progress.warn("SqueezeNet's weights are not here, so this training has no feature loss and will be less sharp. "
+                      + remedy("squeezenet1_1"))
+        return None
+    extractor = SqueezeFeatures(found, recipe.feature_layers)
+    return extractor.to(device)
+
+
+def _announcement(recipe: Recipe, state: State, pupils: Mapping[str, Pupil]) -> str:
+    parameters = sum(p.numel() for p in state.renderer.parameters()) / 1e6
+    teaching = ", ".join(f"{name} {len(p.keyframes)}+{len(p.others)}" for name, p in pupils.items())
+    length = f"{state.plan.images} images" if state.plan.images else f"{state.plan.minutes:g} minutes"
+    return (f"{parameters:.1f} M parameters, {length}, windows of {recipe.window[1]}x{recipe.window[0]}; "
+            f"keyframes + other frames: {teaching}. First picture in progress/ within a minute.")
+
+
+class _Reporter:
+    """metrics.jsonl, TensorBoard where it is installed, and a picture of held-out frames now and then."""
+
+    def __init__(self, job: Job, pupils: Mapping[str, Pupil], described: Mapping[str, dict[str, Any]], images: int) -> None:
+        self.job, self.pupils = job, pupils
+        self.pictured = {name: _pictured(described[name]["frames"]) for name in pupils}
+        self.next_picture_s = FIRST_PICTURE_S
+        self.metrics = job.folder / "metrics.jsonl"
+        kept = [line for line in self.metrics.read_text().splitlines() if json.loads(line)["images"] <= images] \
+            if self.metrics.exists() else []
+        self.metrics.write_text("".join(f"{line}\n" for line in kept))
+        self.board = _tensorboard(job.folder / "tensorboard")
+
+    def __call__(self, state: State, terms: dict[str, float]) -> None:
+        row = {"images": state.images, "seconds": round(state.seconds, 1), **{k: round(v, 6) for k, v in terms.items()}}
+        with self.metrics.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row) + "\n")
+        if self.board:
+            for name, value in terms.items():
+                self.board.add_scalar(f"loss/{name}", value, state.images)
+        done = state.plan.images and state.images >= state.plan.images
+        if state.seconds >= self.next_picture_s or done:
+            self.next_picture_s = state.seconds + PICTURE_EVERY_S
+            self._picture(state)
+        if done and self.board:
+            self.board.close()
+
+    def _picture(self, state: State) -> None:
+        from pipelines.media.images import write_image
+        from pipelines.media.sheets import tile
+
+        started = time.monotonic()
+        shown = []
+        for person, frames in self.pictured.items():
+            for index in frames:
+                shown += _truth_and_rendering(state, self.pupils[person].frames[index], person)
+        sheet = tile(shown, columns=2 * max(1, min(PICTURED_FRAMES, len(shown) // 2)))
+        write_image(self.job.folder / "progress" / f"{state.images:07d}.jpg", sheet)
+        if self.board:
+            self.board.add_image("held out", sheet, state.images, dataformats="HWC")
+        state.seconds += time.monotonic() - started if self.board is None else 0.0
+
+
+def _pictured(frame_count: int) -> list[int]:
+    held_out = split_frames(frame_count).held_out
+    picked = np.unique(np.linspace(0, len(held_out) - 1, min(PICTURED_FRAMES, len(held_out))).round().astype(int))
+    return [int(held_out[k]) for k in picked]
+
+
+def _truth_and_rendering(state: State, frame: Any, person: str) -> list[np.ndarray]:
+    """The captured frame and the average network's picture over the clean plate, at most 360 pixels tall."""
+    import torch
+
+    from pipelines.media.sheets import fit_height
+    from pipelines.renderers.avatar import draw
+    from pipelines.renderers.texture import sample_texture
+    from pipelines.training.dataset import to_batch
+
+    batch = to_batch([frame], 1.0)
+    texture = state.average_textures[person]
+    grid, normal, inside = (x.to(texture.device) for x in (batch.grid, batch.normal, batch.inside))
+    with torch.no_grad():
+        rgb, alpha = draw(state.average, sample_texture(texture, grid, inside), normal, inside)
+    height, width = frame.alpha.shape
+    rgb, alpha = rgb[:height, :width].cpu().numpy() * 255.0, alpha[:height, :width, None].cpu().numpy()
+    picture = np.round(alpha * rgb + (1.0 - alpha) * frame.background).astype(np.uint8)
+    return [fit_height(x, min(height, 360)) for x in (frame.image, picture)]
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:                         # a GPU machine may have torch alone; metrics.jsonl has the same numbers
+        return None
+    return SummaryWriter(str(folder))
+
+
+def _write_avatar(job: Job, options: TrainOptions, recipe: Recipe, state: State, described: dict[str, dict[str, Any]]) -> None:
+    """All that rendering needs: the averaged network and textures, the body, and what is known of the people."""
+    from safetensors.torch import save_file
+
+    from pipelines.body import model
+    from pipelines.renderers.avatar import SCHEMA
+    from pipelines.renderers.texture import TEXTURE_CHANNELS
+
+    save_file({k: v.detach().float().cpu().contiguous() for k, v in state.average.state_dict().items()},
+              job.folder / "network.safetensors")
+    save_file({k: v.detach().float().cpu().contiguous() for k, v in state.average_textures.items()},
+              job.folder / "textures.safetensors")
+    shutil.copyfile(Path(model.__file__).parent / "assets" / "body.npz", job.folder / "body.npz")
+    write_json(job.folder / "avatar.json", {
+        "schema": SCHEMA, "renderer": options.renderer, "config": recipe.network(TEXTURE_CHANNELS),
+        "body_version": model.load_body().version, "preset": options.preset, "recipe": asdict(recipe), "seed": options.seed,
+        "plan": vars(state.plan), "images": state.images, "seconds": round(state.seconds, 1), "people": described})
+
+
+def _last_picture(folder: Path) -> str:
+    pictures = sorted((folder / "progress").glob("*.jpg"))
+    return f"progress/{pictures[-1].name}" if pictures else "avatar.json"
+
+
+def _estimate(inputs: Mapping[str, Path], options: TrainOptions) -> float:
+    from pipelines.training.recipe import PRESETS
+
+    if options.minutes > 0 and options.images == 0:
+        return options.minutes * 60.0 + 15.0
+    images = options.images or (PRESETS[options.preset].images if options.preset in PRESETS else 0)
+    return 15.0 + images * SECONDS_PER_IMAGE.get(options.preset, 1.0)
+
+
+STAGE = Stage(name="train", version=1, doing="Training", Options=TrainOptions, run=run,
+              inputs=("capture", "fit", "raster", "matte", "keyframes"), resumable=True, estimate_s=_estimate)
