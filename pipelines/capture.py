@@ -29,7 +29,9 @@ class CaptureOptions:
     height_m: float | None = option(None, "The person's height in metres; without depth nothing else gives the scale.")
     fov_deg: float | None = option(None, "Horizontal field of view of the camera, in degrees.")
     track: int | None = option(None, "Which person to follow, counted left to right in the first frame, from 0.")
-    max_side: int = option(1920, "Larger pictures are reduced until the longer side has this many pixels; 0 keeps them.")
+    max_side: int = option(
+        1920, "Larger pictures are reduced until the longer side has this many pixels; 0 keeps them."
+    )
     studio_fps: float = option(15.0, "Frames per second of a synthetic recording.")
     studio_size: int = option(512, "Width and height of a synthetic recording, in pixels.")
     studio_motion: str = option("capture", "What a synthetic person does.")
@@ -44,8 +46,13 @@ def run(job: Job) -> Outcome:
         job.progress.note(REMINDER)
     _say_lens(job, footage)
     frame_count, truth = _write(job, footage)
-    figures = {"frames": float(frame_count), "width": float(footage.camera.width), "height": float(footage.camera.height),
-               "fps": round(footage.fps, 3), "focal_px": round(float(footage.camera.K[0, 0]), 1)}
+    figures = {
+        "frames": float(frame_count),
+        "width": float(footage.camera.width),
+        "height": float(footage.camera.height),
+        "fps": round(footage.fps, 3),
+        "focal_px": round(float(footage.camera.K[0, 0]), 1),
+    }
     if "height_m" in truth:
         figures["height_m"] = round(float(truth["height_m"]), 4)
     return Outcome(figures=figures)
@@ -53,7 +60,9 @@ def run(job: Job) -> Outcome:
 
 def _check(options: CaptureOptions) -> None:
     if not options.source:
-        raise AnrError("No recording was named.", hint="Pass --source YOUR_CLIP.mp4, or --source synthetic:ada to try it out.")
+        raise AnrError(
+            "No recording was named.", hint="Pass --source YOUR_CLIP.mp4, or --source synthetic:ada to try it out."
+        )
     limits = [("--start", options.start, 0.0, 1e6), ("--seconds", options.seconds, 1e-3, 1e6),
               ("--max-frames", options.max_frames, FEWEST_FRAMES, 1e7), ("--height-m", options.height_m, 0.4, 2.6),
               ("--fov-deg", options.fov_deg, 5.0, 150.0), ("--track", options.track, 0, 99),

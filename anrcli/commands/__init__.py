@@ -1,0 +1,14 @@
+"""Every command, in the order `anr --help` lists them."""
+
+from __future__ import annotations
+
+from anrcli.commands.clean import CLEAN
+from anrcli.commands.command import Command
+from anrcli.commands.demo import DEMO
+from anrcli.commands.doctor import DOCTOR
+from anrcli.commands.run import RUN
+from anrcli.commands.stages import STAGE_COMMANDS
+from anrcli.commands.status import STATUS
+
+COMMANDS: dict[str, Command] = {command.name: command for command in (
+    DEMO, RUN, *STAGE_COMMANDS, STATUS, DOCTOR, CLEAN)}

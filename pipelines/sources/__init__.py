@@ -52,7 +52,9 @@ def open_source(request: Request) -> Footage:
         raise AnrError(f"This version cannot record from a {kind} ({request.spec}).",
                        hint=f"Record with the camera's own program and pass the file. What works: {_examples()}.")
     if not Path(request.spec).exists():
-        raise AnrError(f"There is no recording at {request.spec}.", hint=f"Check the path. --source takes {_examples()}.")
+        raise AnrError(
+            f"There is no recording at {request.spec}.", hint=f"Check the path. --source takes {_examples()}."
+        )
     raise AnrError(f"{request.spec} is not a recording this version reads.", hint=f"--source takes {_examples()}.")
 
 
@@ -64,7 +66,9 @@ def _open_synthetic(request: Request) -> Footage:
     from pipelines.sources.synthetic import open_synthetic
 
     if request.start_s:
-        raise AnrError("--start is for recordings; a synthetic person is filmed from the beginning.", hint="Leave it out.")
+        raise AnrError(
+            "--start is for recordings; a synthetic person is filmed from the beginning.", hint="Leave it out."
+        )
     if request.track:
         raise AnrError(f"--track {request.track}: there is one synthetic person in the picture.", hint="Leave it out.")
     seconds = request.seconds

@@ -63,8 +63,10 @@ def _frames(pairs: list[tuple[Path, Path]], camera: Camera, units_per_m: float, 
         depth_m = _read_depth(depth_path, units_per_m)
         for path, shape in ((color_path, image.shape[:2]), (depth_path, depth_m.shape)):
             if shape != (camera.height, camera.width):
-                raise AnrError(f"{path} is {shape[1]}x{shape[0]}, but intrinsic.json says {camera.width}x{camera.height}.",
-                               hint="Depth must be registered to colour, and both as large as intrinsic.json says.")
+                raise AnrError(
+                    f"{path} is {shape[1]}x{shape[0]}, but intrinsic.json says {camera.width}x{camera.height}.",
+                    hint="Depth must be registered to colour, and both as large as intrinsic.json says.",
+                )
         yield Frame(index, index / fps, image, depth_m)
 
 

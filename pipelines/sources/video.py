@@ -101,7 +101,7 @@ class _Upright:
 
 
 def _to_rgb(decoded: Any, width: int, height: int) -> np.ndarray:
-    from av.video.reformatter import Colorspace, ColorRange
+    from av.video.reformatter import ColorRange, Colorspace
 
     source: Any = None                  # the decoder's own word, unless it says nothing:
     if int(decoded.colorspace) in (0, 2) and decoded.format.name.startswith("yuv"):
@@ -169,7 +169,11 @@ def _open_container(path: Path) -> Any:
     try:
         container = av.open(str(path))
     except av.error.FFmpegError as error:
-        cut = "moov atom" in " ".join(str(part) for part in (error.log or ())) or path.suffix.lower() in (".mp4", ".mov", ".m4v")
+        cut = "moov atom" in " ".join(str(part) for part in (error.log or ())) or path.suffix.lower() in (
+            ".mp4",
+            ".mov",
+            ".m4v",
+        )
         hint = "If it is one, it was cut off while being written or copied: copy or export it again." if cut \
             else "--source takes videos (.mp4 .mov .webm .avi .gif)."
         raise AnrError(f"{path} is not a video that can be read ({error.strerror}).", hint=hint) from error
@@ -189,8 +193,10 @@ def _video_stream(container: Any, path: Path) -> Any:
 def _refuse_kinect(container: Any, path: Path) -> None:
     if any(key.startswith("K4A_") for key in container.metadata) or \
             any("K4A_" in key for stream in container.streams for key in stream.metadata):
-        raise AnrError(f"{path} is an Azure Kinect recording, and this version does not read its depth.",
-                       hint="Convert it to an RGB-D folder (color/, depth/, intrinsic.json), or to an .mp4 of the colour.")
+        raise AnrError(
+            f"{path} is an Azure Kinect recording, and this version does not read its depth.",
+            hint="Convert it to an RGB-D folder (color/, depth/, intrinsic.json), or to an .mp4 of the colour.",
+        )
 
 
 def _all_metadata(container: Any) -> dict[str, str]:

@@ -1,0 +1,80 @@
+"""`anr demo`: two synthetic people through the whole chain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anrcli.commands.command import Command, Parameter, Report
+from anrcli.commands.stages import bring
+from pipelines.chain import Request, Result, trained_people
+from pipelines.core.stage import Progress
+from pipelines.core.workspace import Workspace, explained_os_errors, newest_version
+
+PEOPLE = ("ada", "ben")
+SECONDS, SIZE, MINUTES, WALK_SECONDS = 8.0, 512, 6.0, 4.0
+WALK_FPS = 24.0
+
+
+def demo(workspace: Workspace, progress: Progress, seconds: float = SECONDS, size: int = SIZE,
+         minutes: float = MINUTES) -> Report:
+    """Captures ada and ben, trains one model on both, renders a walk, an orbit and a try-on."""
+    progress.note(f"The demo films {' and '.join(PEOPLE)}, two synthetic people, trains one model on both for about "
+                  f"{minutes:g} minutes and makes three videos: a walk, an orbit and a try-on.")
+    for person in PEOPLE:
+        filmed = {"source": f"synthetic:{person}", "seconds": seconds, "studio_size": size}
+        bring(workspace, "keyframes", Request(person=person, typed={"capture": filmed}), progress)
+    avatar = _avatar_name(workspace)
+    taught = {"preset": "draft", "minutes": minutes}
+    bring(workspace, "train", Request(people=PEOPLE, avatar=avatar, typed={"train": taught}), progress)
+    walk = write_walk(workspace)
+    videos: dict[str, tuple[str, dict[str, Any]]] = {
+        "walk": ("render", {"person": "ada", "motion": str(walk)}),
+        "orbit": ("render", {"person": "ben", "orbit": True}),
+        "tryon": ("tryon", {"face": "ada", "shirt": "ben", "orbit": True}),
+    }
+    outputs: dict[str, Path] = {}
+    for name, (stage, options) in videos.items():
+        made: Result = bring(workspace, stage, Request(people=PEOPLE, avatar=avatar, typed={stage: options}), progress)[
+            -1
+        ]
+        outputs[name] = made.version.outputs["video"]
+        outputs[f"{name}_strip"] = made.version.outputs["strip"]
+    again = f"anr -w {workspace.root} render --avatar {avatar} --person ben --motion {walk}"
+    return Report({**outputs, "motion": walk}, {}, ("The three videos and their picture strips are there.",
+                                                    f"Next, for example: {again}"))
+
+
+def write_walk(workspace: Workspace) -> Path:
+    """A walk from the studio as a BVH file in the workspace, there for other commands as well."""
+    from pipelines.studio.motions import walk
+
+    from pipelines.body.model import load_body
+    from pipelines.motion.bvh import write_bvh
+
+    body = load_body()
+    parents = np.asarray(body.parents)
+    offsets_m = body.rest_joints - np.where(parents[:, None] >= 0, body.rest_joints[np.maximum(parents, 0)], 0.0)
+    path = workspace.root / "motions" / "walk.bvh"
+    workspace.create()
+    with explained_os_errors(path):
+        path.parent.mkdir(exist_ok=True)
+        write_bvh(path, body.joint_names, body.parents, offsets_m, walk(body, WALK_SECONDS, WALK_FPS))
+    return path
+
+
+def _avatar_name(workspace: Workspace) -> str:
+    """`main`, unless a model of other people has that name."""
+    model = newest_version(workspace.avatar_place("main", "train"))
+    ours = model is None or trained_people(workspace, Request(avatar="main")) == PEOPLE
+    return "main" if ours else "demo"
+
+
+DEMO = Command(
+    "demo", "Shows the whole chain on two synthetic people: a walk, an orbit and a try-on.",
+    (Parameter("seconds", float, "How long each of them is filmed.", SECONDS),
+     Parameter("size", int, "Width and height of their recordings, in pixels.", SIZE),
+     Parameter("minutes", float, "How long to train.", MINUTES)),
+    demo, group="Start here")

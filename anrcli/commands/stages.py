@@ -1,0 +1,170 @@
+"""One command per stage, made from the stage's options; what `run` and `demo` share with them is here too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from anrcli.commands.command import Command, Parameter, Report, parameters_of
+from pipelines.chain import (
+    AVATAR_STAGES,
+    PERSON_STAGES,
+    STAGES,
+    Request,
+    Result,
+    bring_up_to_date,
+    trained_people,
+    work_ahead,
+)
+from pipelines.core.errors import AnrError
+from pipelines.core.stage import Progress, Stage
+from pipelines.core.workspace import Workspace, content_digest, newest_version
+
+HELP = {
+    "capture": "Brings a recording into the workspace (record only people who agreed).",
+    "keypoints": "Finds the person's landmarks and mask in every frame.",
+    "fit": "Fits one body shape and a pose per frame; look at the overlay video it makes.",
+    "raster": "Draws the fitted body's surface maps (UV, normals, depth) for every frame.",
+    "matte": "Cuts the person out of every frame.",
+    "keyframes": "Chooses the few frames that teach the texture.",
+    "train": "Trains one model for all named people.",
+    "render": "Makes a video of an avatar: --motion FILE.bvh, --orbit or --replay.",
+    "tryon": "Swaps garments between the people of one model.",
+    "eval": "Measures a model on held-out frames.",
+}
+PERSON = Parameter("person", str, "Whose: small letters, digits, - and _.", "me, or the only person there is")
+PEOPLE = Parameter("person", str, "Who is in the model; may be given several times.", "everybody", repeat=True)
+AVATAR = Parameter("avatar", str, "Name of the model.", "main")
+FRESH = Parameter("fresh", bool, "Begin an interrupted training anew instead of resuming it.", flag="--fresh/--resume")
+# Seconds for 247 frames of 1280x720 on two processors; only said where a stage cannot look at its input yet.
+TYPICAL_S = {"capture": 5, "keypoints": 15, "fit": 30, "raster": 10, "matte": 100, "keyframes": 5, "train": 480,
+             "render": 40, "tryon": 40, "eval": 60}
+NAMES_A_PERSON = ("person", "face", "shirt", "hair", "trousers", "shoes")
+
+
+def _command(stage: Stage) -> Command:
+    own: tuple[Parameter, ...] = (PERSON,) if stage in PERSON_STAGES else (AVATAR,)
+    if stage.name == "train":
+        own = (PEOPLE, AVATAR, FRESH)
+
+    def call(workspace: Workspace, progress: Progress, **typed: Any) -> Report:
+        return run_stage(workspace, stage.name, progress, typed)
+
+    names = {parameter.name for parameter in own}
+    return Command(
+        stage.name,
+        HELP[stage.name],
+        (*own, *(p for p in parameters_of(stage.Options) if p.name not in names)),
+        call,
+        group="Stages",
+    )
+
+
+def run_stage(workspace: Workspace, name: str, progress: Progress, typed: Mapping[str, Any]) -> Report:
+    """What `anr STAGE` does: says what is ahead, brings the stage up to date, reports it."""
+    results = bring(workspace, name, request_for(workspace, name, typed), progress)
+    last = results[-1]
+    outputs = {**last.version.outputs, "folder": last.version.folder}
+    done = f"{name} of {last.owner}: {last.version.name}" + ("" if last.made else ", nothing had to be done")
+    return Report(outputs, dict(last.version.figures), (done,))
+
+
+def bring(workspace: Workspace, name: str, request: Request, progress: Progress) -> list[Result]:
+    """`bring_up_to_date`, after checking what can be checked at once and saying what will be done."""
+    check_request(workspace, request)
+    say_ahead(workspace, name, request, progress)
+    return bring_up_to_date(workspace, name, request, progress)
+
+
+def request_for(workspace: Workspace, name: str, typed: Mapping[str, Any]) -> Request:
+    """What was typed behind a stage's name, as the chain wants it."""
+    stage = STAGES[name]
+    options = {each.name for each in fields(stage.Options)}
+    of_stage = {key: value for key, value in typed.items() if key in options}
+    if name == "capture":
+        of_stage = with_new_recording(workspace, person_or_default(workspace, typed), of_stage)
+    request: dict[str, Any] = {"typed": {name: of_stage} if of_stage else {}, "avatar": typed.get("avatar", "main")}
+    if stage in PERSON_STAGES:
+        request["person"] = person_or_default(workspace, typed)
+    if name == "train":
+        request.update(people=tuple(typed.get("person", ())), fresh=typed.get("fresh", False))
+    return Request(**request)
+
+
+def person_or_default(workspace: Workspace, typed: Mapping[str, Any]) -> str:
+    """Who was typed, else the only person there is, else `me`."""
+    people = workspace.people()
+    return typed.get("person") or (people[0] if len(people) == 1 else "me")
+
+
+def with_new_recording(workspace: Workspace, person: str, typed: dict[str, Any]) -> dict[str, Any]:
+    """Another recording does not inherit --start, --height-m and so on from the one before it."""
+    if "source" not in typed:
+        return typed
+    before = newest_version(workspace.person_place(person, "capture"))
+    path = Path(typed["source"])
+    identity = f"sha256:{content_digest(path)}" if path.exists() else typed["source"]
+    if before is None or before.made_from["options"]["source"] == identity:
+        return typed
+    return {**{each.name: each.default for each in fields(STAGES["capture"].Options)}, **typed}
+
+
+def check_request(workspace: Workspace, request: Request) -> None:
+    """Refuses at once what a stage would refuse after the long work before it."""
+    for name, options in request.typed.items():
+        if options.get("motion"):
+            from pipelines.motion.bvh import read_bvh
+
+            read_bvh(Path(options["motion"]))
+        if STAGES[name] not in AVATAR_STAGES:
+            continue
+        in_model = trained_people(workspace, request) if request.people or workspace.people() else ()
+        for key in NAMES_A_PERSON:
+            asked = options.get(key)
+            for person in (asked,) if isinstance(asked, str) else asked or ():
+                if person and person not in in_model:
+                    raise _not_in_model(workspace, request, person, in_model)
+
+
+def _not_in_model(workspace: Workspace, request: Request, person: str, in_model: tuple[str, ...]) -> AnrError:
+    if person in workspace.people():
+        names = " ".join(f"--person {each}" for each in sorted({*in_model, person}))
+        return AnrError(f"The model {request.avatar!r} does not know {person!r}; it knows {', '.join(in_model)}.",
+                        hint=f"Train it on everybody: anr train --avatar {request.avatar} {names}")
+    there = f"there is {', '.join(workspace.people())}" if workspace.people() else "nobody is there yet"
+    return AnrError(
+        f"There is no {person!r} in the workspace {workspace.root}; {there}.",
+        hint=f"Record them with `anr capture --source YOUR_CLIP.mp4 --person {person}`, or name somebody else.",
+    )
+
+
+def say_ahead(workspace: Workspace, name: str, request: Request, progress: Progress) -> None:
+    """One line: which stages will run, and about how long they take here."""
+    ahead = work_ahead(workspace, name, request)
+    if not ahead:
+        progress.note("Everything is up to date.")
+        return
+    steps = ", ".join(f"{stage.name} of {owner}" for stage, owner, _, _ in ahead)
+    expected = [_typical_s(stage, request) if seconds is None else seconds for stage, _, _, seconds in ahead]
+    guessed = any(seconds is None for *_, seconds in ahead)
+    progress.note(
+        f"To do: {steps} (about {duration(sum(expected))}{' with a clip of ten seconds' if guessed else ''})."
+    )
+
+
+def _typical_s(stage: Stage, request: Request) -> float:
+    """What a stage whose input is not there yet will probably take."""
+    minutes = request.typed.get("train", {}).get("minutes")
+    return 60 * minutes if stage.name == "train" and minutes else TYPICAL_S[stage.name]
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+STAGE_COMMANDS: tuple[Command, ...] = tuple(_command(stage) for stage in STAGES.values())
