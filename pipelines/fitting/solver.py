@@ -1,0 +1,256 @@
+"""Fits one body to a whole clip: a start per frame, one shape for all, two passes over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.body.model import betas_for_height, rest_body
+from pipelines.body.surface import vertex_normals
+from pipelines.core.records import BodyFit, BodyPose, Camera, Landmarks
+from pipelines.fitting.anatomy import LANDMARKS, Anatomy, load_anatomy
+from pipelines.fitting.calibration import solve_shape
+from pipelines.fitting.kernels import associate, forward, place_points, skinned_normals, solve_frame
+from pipelines.fitting.residuals import Anchor, Cloud, State, goal_for, towards, with_depth
+from pipelines.fitting.smoothing import longest_gaps, smooth
+
+GATE_M = 0.12                           # depth readings farther from the body are not the body
+SHAPE_FRAMES = 24
+BRIDGE_S = 0.5
+LOST_SHARE = 0.10                       # landmark error over person height beyond which a frame is not trusted
+TORSO = [LANDMARKS.index(name) for name in ("shoulder_l", "shoulder_r", "hip_l", "hip_r")]
+JUDGED = [LANDMARKS.index(f"{name}_{side}") for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in "lr"]
+
+Track = Callable[[Iterable[int], str, int], Iterable[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Everything the fit looks at."""
+
+    camera: Camera
+    times_s: np.ndarray                 # (F,)
+    landmarks: Sequence[Landmarks]      # F
+    found: np.ndarray                   # (F,) bool
+    height_m: float
+    cloud: Callable[[int], Cloud | None]   # depth readings of a frame, None without depth
+    smooth_s: float                     # width of the smoothing over time
+
+
+def fit_clip(clip: Clip, track: Track) -> BodyFit:
+    """Fits the body; every row of the answer is finite, `ok` says which to trust.
+
+    track  wraps loops for a progress bar: track(rows, label, total)
+    """
+    anatomy = load_anatomy()
+    betas = betas_for_height(anatomy.body, clip.height_m)
+    rows = np.flatnonzero(clip.found)
+    clouds: dict[int, Cloud | None] = {}
+
+    def cloud_of(row: int) -> Cloud | None:
+        if row not in clouds:
+            clouds[row] = clip.cloud(row)
+        return clouds[row]
+
+    betas = _shape_of(anatomy, clip, betas, rows, cloud_of, track)
+    model = Model(anatomy, betas, clip.camera)
+    frame_s = float(np.median(np.diff(clip.times_s))) if len(clip.times_s) > 1 else 0.04
+
+    states: list[State | None] = [None] * len(clip.found)
+    last: State | None = None
+    last_row = -1
+    for row in track(rows, "Fitting poses", len(rows)):
+        fresh = last is None or clip.times_s[row] - clip.times_s[last_row] > BRIDGE_S
+        gap = max(1.0, (clip.times_s[row] - clip.times_s[last_row]) / 0.04) if not fresh else 1.0
+        last = model.fit(clip.landmarks[row], cloud_of(row), None if fresh else last, gap)
+        states[row], last_row = last, row
+
+    whole = _filled(states)
+    trust = clip.found.astype(float)
+    for _ in range(2):
+        trust = clip.found * _steadiness(model, whole, trust, clip, frame_s)
+        calm = smooth(whole, trust, clip.times_s, max(clip.smooth_s, 1.2 * frame_s))
+        for row in track(rows, "Settling poses", len(rows)):
+            whole[row] = model.settle(clip.landmarks[row], cloud_of(row), calm[row])
+    trust = clip.found * _steadiness(model, whole, trust, clip, frame_s)
+    whole = smooth(whole, trust, clip.times_s, clip.smooth_s)
+    return _answer(model, whole, trust, clip, cloud_of)
+
+
+class Model:
+    """One person's body before the camera: fits poses to frames."""
+
+    def __init__(self, anatomy: Anatomy, betas: np.ndarray, camera: Camera) -> None:
+        self.anatomy, self.betas, self.camera = anatomy, betas, camera
+        self.rig, self.marks, self.skin = anatomy.at(betas)
+        verts, _ = rest_body(anatomy.body, betas)
+        self.rest_normals = np.ascontiguousarray(vertex_normals(verts, anatomy.body.faces), float)
+        self.free = np.zeros(6 + len(anatomy.natural), bool)
+        self.only_root = np.ones_like(self.free)
+        self.only_root[:6] = False
+
+    def fit(self, landmarks: Landmarks, cloud: Cloud | None, before: State | None, gap: float = 1.0) -> State:
+        """A frame's pose, from the frame before (`gap` times 40 ms ago) or afresh; the better of the two."""
+        starts = []
+        if before is not None:
+            anchor = Anchor(before, np.radians(25) * gap, np.radians(30) * gap, (0.15 * gap, 0.15 * gap, 0.1 * gap))
+            starts.append(self._descend(landmarks, before, anchor, 8))
+            if starts[0][1] < 60.0:
+                return self._with_cloud(landmarks, cloud, starts[0][0], None, 3)
+        fresh = self.start(landmarks)
+        starts.append(self._descend(landmarks, fresh, None, 25))
+        state = min(starts, key=lambda item: item[1])[0]
+        return self._with_cloud(landmarks, cloud, state, None, 5)
+
+    def settle(self, landmarks: Landmarks, cloud: Cloud | None, calm: State) -> State:
+        """A frame's pose once more, held by the smoothed track where the frame itself says little."""
+        anchor = Anchor(calm, np.radians(9), np.radians(9), (0.04, 0.04, 0.03))
+        if cloud is None or not len(cloud.points):
+            return self._descend(landmarks, calm, anchor, 6)[0]
+        return self._with_cloud(landmarks, cloud, calm, anchor, 2)
+
+    def start(self, landmarks: Landmarks) -> State:
+        """Where the torso's world landmarks and its size in the picture put the body; limbs hang naturally."""
+        world = landmarks.world_m[TORSO] @ towards(landmarks, self.camera).T
+        angles = self.anatomy.natural.copy()
+        _, G, p, _ = forward(self.rig, angles, np.eye(3), np.zeros(3))
+        body = place_points(self.marks, G, p)
+        turn = _rotation_of(body[TORSO] - body[TORSO].mean(axis=0), world - world.mean(axis=0))
+        state = State(angles, turn, self._place(body @ turn.T, landmarks))
+        goal = goal_for(self.anatomy, landmarks, self.camera, state.place[2], kernel=10.0)
+        return self._solve(goal, state, self.only_root, 8)[0]
+
+    def _place(self, body: np.ndarray, landmarks: Landmarks) -> np.ndarray:
+        """(3,) translation that puts points (33, 3) on their pixels, by linear least squares."""
+        K, weight = self.camera.K, np.clip(landmarks.confidence, 0.05, 1)
+        ray = (landmarks.pixels - K[:2, 2]) / np.diag(K)[:2]
+        A = np.zeros((2 * len(body), 3))
+        A[0::2, 0] = A[1::2, 1] = 1.0
+        A[0::2, 2], A[1::2, 2] = -ray[:, 0], -ray[:, 1]
+        b = np.empty(2 * len(body))
+        b[0::2], b[1::2] = ray[:, 0] * body[:, 2] - body[:, 0], ray[:, 1] * body[:, 2] - body[:, 1]
+        w = np.repeat(weight, 2)
+        place = np.linalg.lstsq(A * w[:, None], b * w, rcond=None)[0]
+        return np.array([place[0], place[1], max(place[2], 0.4)])
+
+    def _descend(self, landmarks: Landmarks, state: State, anchor: Anchor | None, iterations: int) -> tuple[State, float]:
+        goal = goal_for(self.anatomy, landmarks, self.camera, state.place[2], anchor)
+        return self._solve(goal, state, self.free, iterations)
+
+    def _with_cloud(self, landmarks: Landmarks, cloud: Cloud | None, state: State, anchor: Anchor | None,
+                    rounds: int) -> State:
+        if cloud is None or not len(cloud.points):
+            return state
+        for _ in range(rounds):
+            goal = goal_for(self.anatomy, landmarks, self.camera, state.place[2], anchor)
+            near, normals, _ = self.beside(cloud, state)
+            state, _ = self._solve(with_depth(goal, cloud, near, normals), state, self.free, 4)
+        return state
+
+    def beside(self, cloud: Cloud, state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Surface point beside each reading (C,), and the posed surface's normals and points (V, 3)."""
+        _, G, p, _ = forward(self.rig, state.angles, state.turn, state.place)
+        skin = place_points(self.skin, G, p)
+        normals = skinned_normals(self.skin, self.rest_normals, G)
+        return associate(cloud.points, cloud.normals, skin, normals, GATE_M), normals, skin
+
+    def _solve(self, goal, state: State, frozen: np.ndarray, iterations: int) -> tuple[State, float]:  # type: ignore[no-untyped-def]
+        angles, turn, place, cost = solve_frame(self.rig, self.marks, self.skin, goal, state.angles, state.turn,
+                                                state.place, frozen, iterations)
+        return State(angles, turn, place), float(cost)
+
+    def marks_px(self, state: State) -> np.ndarray:
+        """(33, 2) where the body's landmarks are in the picture."""
+        _, G, p, _ = forward(self.rig, state.angles, state.turn, state.place)
+        seen = place_points(self.marks, G, p)
+        return seen[:, :2] / np.maximum(seen[:, 2:], 1e-3) * np.diag(self.camera.K)[:2] + self.camera.K[:2, 2]
+
+    def pose(self, state: State) -> BodyPose:
+        local, *_ = forward(self.rig, state.angles, state.turn, state.place)
+        return BodyPose(local, state.place)
+
+    def joints(self, state: State) -> np.ndarray:
+        return forward(self.rig, state.angles, state.turn, state.place)[2]
+
+
+def _rotation_of(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(3, 3) rotation that brings centred points a (N, 3) closest to b (Kabsch 1976)."""
+    U, _, Vt = np.linalg.svd(b.T @ a)
+    return U @ np.diag([1, 1, np.sign(np.linalg.det(U @ Vt))]) @ Vt
+
+
+def _shape_of(anatomy: Anatomy, clip: Clip, betas: np.ndarray, rows: np.ndarray,
+              cloud_of: Callable[[int], Cloud | None], track: Track) -> np.ndarray:
+    """Betas from frames spread over the clip, those with the surest landmarks in each stretch."""
+    sure = np.array([clip.landmarks[row].confidence[JUDGED].mean() for row in rows])
+    parts = np.array_split(np.arange(len(rows)), min(SHAPE_FRAMES, len(rows)))
+    chosen = [int(rows[part[np.argmax(sure[part])]]) for part in parts]
+    for _ in range(2):
+        model = Model(anatomy, betas, clip.camera)
+        states = [model.fit(clip.landmarks[row], cloud_of(row), None) for row in track(chosen, "Finding the shape", len(chosen))]
+        goals = []
+        for row, state in zip(chosen, states):
+            goal = goal_for(anatomy, clip.landmarks[row], clip.camera, state.place[2])
+            cloud = cloud_of(row)
+            if cloud is not None and len(cloud.points):
+                near, normals, _ = model.beside(cloud, state)
+                goal = with_depth(goal, cloud, near, normals)
+            goals.append(goal)
+        betas, _ = solve_shape(anatomy, goals, states, betas, clip.height_m)
+    return betas
+
+
+def _filled(states: Sequence[State | None]) -> list[State]:
+    """Frames without a pose take the nearest one's, to be replaced by what their neighbours say."""
+    known = np.array([row for row, state in enumerate(states) if state is not None])
+    nearest = [known[np.argmin(np.abs(known - row))] for row in range(len(states))]
+    return [states[row] for row in nearest]  # type: ignore[misc]
+
+
+def _steadiness(model: Model, states: Sequence[State], trust: np.ndarray, clip: Clip, frame_s: float) -> np.ndarray:
+    """(F,) 0 or 1: 0 where the frame misses its landmarks or leaps away from what its neighbours say."""
+    heights = np.array([_height_px(clip, state) for state in states])
+    errors = np.array([_error_px(model, state, marks) if found else np.inf
+                       for state, marks, found in zip(states, clip.landmarks, clip.found)])
+    told = smooth(states, np.maximum(trust * clip.found, 1e-6 * clip.found), clip.times_s, max(clip.smooth_s, 2 * frame_s),
+                  leave_out_self=True)
+    leap = np.array([np.abs(model.joints(a) - model.joints(b)).max() for a, b in zip(states, told)])
+    usual = np.median(leap[clip.found]) if clip.found.any() else 0.0
+    return ((errors < LOST_SHARE * heights) & (leap < max(0.30, 8 * usual))).astype(float)
+
+
+def _height_px(clip: Clip, state: State) -> float:
+    return float(clip.height_m * clip.camera.K[1, 1] / max(state.place[2], 0.2))
+
+
+def _error_px(model: Model, state: State, landmarks: Landmarks) -> float:
+    """Mean distance of the twelve limb landmarks and the nose, weighted by confidence."""
+    which = [0, *JUDGED]
+    away = np.linalg.norm(model.marks_px(state)[which] - landmarks.pixels[which], axis=1)
+    weight = np.clip(landmarks.confidence[which], 0.05, 1)
+    return float((away * weight).sum() / weight.sum())
+
+
+def _answer(model: Model, states: Sequence[State], trust: np.ndarray, clip: Clip,
+            cloud_of: Callable[[int], Cloud | None]) -> BodyFit:
+    poses = [model.pose(state) for state in states]
+    millimetres = np.full(len(states), np.nan)
+    for row in np.flatnonzero(clip.found):
+        cloud = cloud_of(row)
+        if cloud is not None and len(cloud.points):
+            near, normals, skin = model.beside(cloud, states[row])
+            hit = near >= 0
+            if hit.any():
+                off = (normals[near[hit]] * (skin[near[hit]] - cloud.points[hit])).sum(axis=1)
+                millimetres[row] = 1000.0 * np.median(np.abs(off))
+    errors = np.array([_error_px(model, s, marks) for s, marks in zip(states, clip.landmarks)])
+    trusted = trust > 0
+    errors[~clip.found] = np.interp(clip.times_s[~clip.found], clip.times_s[clip.found], errors[clip.found])
+    return BodyFit(
+        betas=model.betas, joint_names=np.array(model.anatomy.body.joint_names), frame_index=np.arange(len(states)),
+        joint_rotations=np.array([pose.joint_rotations for pose in poses]),
+        root_translation=np.array([pose.root_translation for pose in poses]),
+        joints_m=np.array([model.joints(state) for state in states]), residual_px=errors, residual_mm=millimetres,
+        ok=trusted | longest_gaps(trusted, clip.times_s, BRIDGE_S))
