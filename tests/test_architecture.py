@@ -44,9 +44,16 @@ LIGHT = {"numpy", "typer", "rich", *sys.stdlib_module_names}
 def imports(path: Path, everywhere: bool = True) -> Iterator[tuple[str, int]]:
     """(module, line) of every import, those inside functions as well; without `everywhere` only those run on import."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    skipped = set() if everywhere else {
-        inner for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or _type_checking(node)
-        for inner in ast.walk(node)}
+    skipped = (
+        set()
+        if everywhere
+        else {
+            inner
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or _type_checking(node)
+            for inner in ast.walk(node)
+        }
+    )
     for node in ast.walk(tree):
         if node in skipped:
             continue
@@ -99,13 +106,17 @@ def test_stages_never_import_one_another(path: Path) -> None:
     assert not others
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if part_of_file(p) in ("core", "stage", "chain", "anrcli")], ids=name_of)
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if part_of_file(p) in ("core", "stage", "chain", "anrcli")], ids=name_of
+)
 def test_what_is_imported_for_help_is_light(path: Path) -> None:
     for module, line in imports(path, everywhere=False):
         top = module.split(".")[0]
         assert top in LIGHT or top in ("pipelines", "anrcli"), f"{name_of(path)}:{line} imports {top} at the top"
         if part_of_file(path) == "core":
-            assert top in {"numpy", "pipelines", *sys.stdlib_module_names}, f"{name_of(path)}:{line}: core imports {top}"
+            assert top in {"numpy", "pipelines", *sys.stdlib_module_names}, (
+                f"{name_of(path)}:{line}: core imports {top}"
+            )
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
@@ -124,7 +135,9 @@ def test_only_the_console_prints(path: Path) -> None:
         if isinstance(called, ast.Name):
             assert called.id != "print", f"{name_of(path)}:{node.lineno} prints"
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sys":
-            assert node.attr != "stdout" or name_of(path) == "anrcli/app.py", f"{name_of(path)}:{node.lineno} uses sys.stdout"
+            assert node.attr != "stdout" or name_of(path) == "anrcli/app.py", (
+                f"{name_of(path)}:{node.lineno} uses sys.stdout"
+            )
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
