@@ -16,8 +16,8 @@ import numpy as np
 from pipelines.body.model import Body, rest_body
 from pipelines.core.errors import AnrError
 from pipelines.core.records import Motion
-from pipelines.geometry.rotations import rotation_between, rotation_from_vector, vector_from_rotation
-from pipelines.motion.bvh import BvhFile, has_rotations, local_rotations, pose_skeleton
+from pipelines.geometry.rotations import rotation_between, rotation_from_vector, slerp, vector_from_rotation
+from pipelines.motion.bvh import CM_PER_M, BvhFile, has_rotations, local_rotations, pose_skeleton
 from pipelines.motion.grounding import stand_on_floor
 from pipelines.motion.jointmap import SIDES, JointMap, bone_tip, descendants, match_joints
 
@@ -26,6 +26,7 @@ CANDIDATES = 400                        # frames looked at for a reference pose
 NEUTRAL_DEG = 60.0                      # total bend up to which a pose counts as standing straight
 JUMP_DEG = 12.0                         # a first frame this far from the second is a calibration pose, not motion
 HINGE_BEND_DEG = 25.0                   # elbows and knees bent more than this tell where their axis is
+FOOT_AT_REST = np.array([0.0, -0.4, 0.916])     # ankle to ball on the mean body (toes are no joints of ours)
 FOREARM_TWIST = (0.3, 0.7)              # share of the forearm's twist at the elbow and halfway to the wrist
 
 
@@ -55,14 +56,20 @@ def retarget_fully(bvh: BvhFile, body: Body, betas: np.ndarray) -> Retargeted:
         raise AnrError("This BVH file has positions but no rotations, so it moves nothing.",
                        hint="Export it again with rotation channels.")
     source = _Source.open(bvh)
-    reference = _choose_reference(source)
     _, rest_joints = rest_body(body, betas)
     rig = _Rig(body.joint_names, body.parents, rest_joints)
-    rotations = _global_rotations(source, reference, rig)
-    first = 1 if _starts_with_calibration(source) else 0
+    ours = _is_our_skeleton(bvh, body)
+    if ours:
+        described = "our own skeleton"
+        rotations = source.rotations[:, [bvh.joint_names.index(name) for name in body.joint_names]]
+    else:
+        reference = _choose_reference(source)
+        described = reference.described
+        rotations = _global_rotations(source, reference, rig)
+    first = 1 if not ours and _starts_with_calibration(source) else 0
     rotations, positions = rotations[first:], source.positions[first:]
 
-    heading = _heading(rotations[0, 0])
+    heading = _heading(rotations, rig, bvh.fps, keep_below_deg=30.0 if ours else 0.0)
     rotations = heading @ rotations
     positions = positions @ heading.T
     scale = _leg_length(rig) / source.leg_length
@@ -70,11 +77,12 @@ def retarget_fully(bvh: BvhFile, body: Body, betas: np.ndarray) -> Retargeted:
     hips = rest_joints[[rig.index("upperleg01.L"), rig.index("upperleg01.R")]].mean(axis=0) - rest_joints[0]
     root = _hip_middle(source, positions) - rotations[:, 0] @ hips
     motion = Motion(_relative(rotations, body.parents), root, bvh.fps)
-    grounded = stand_on_floor(motion, body, betas)
-    positions = positions + (grounded.root_translation - root)[:, None]
-    start = grounded.root_translation[0] * [1, 0, 1]
-    grounded = Motion(grounded.joint_rotations, grounded.root_translation - start, grounded.fps)
-    return Retargeted(grounded, source.joint_map, positions - start, reference.described, source.up_axis, scale)
+    # A motion of this very body already stands where it should.
+    stands = ours and abs(scale * CM_PER_M - 1.0) < 1e-4
+    grounded = motion if stands else stand_on_floor(motion, body, betas)
+    moved = grounded.root_translation - root - grounded.root_translation[0] * [1, 0, 1]
+    grounded = Motion(grounded.joint_rotations, root + moved, grounded.fps)
+    return Retargeted(grounded, source.joint_map, positions + moved[:, None], described, source.up_axis, scale)
 
 
 def limb_errors_deg(result: Retargeted, body: Body, joints: np.ndarray) -> dict[str, np.ndarray]:
@@ -388,10 +396,11 @@ def _put_leg(put, turned, source: _Source, reference: _Reference, rig: _Rig, sid
         ahead = reference.rotations[ankle] @ tip
         if reference.neutral:                            # it stands: soles are level, only the heading differs
             up = axes[:, 1]
-            ours = axes @ (_foot_at_rest(rig, side) * [1, 0, 1])
-            foot = rotation_between(_unit(ours), _unit(ahead - up * (ahead @ up))) @ axes
+            ours, theirs = axes @ (FOOT_AT_REST * [1, 0, 1]), _unit(ahead) - up * (_unit(ahead) @ up)
+            # A foot bone that points straight down (some rigs) has no heading.
+            foot = rotation_between(ours, theirs) @ axes if np.linalg.norm(theirs) > 0.3 else axes
         else:
-            foot = _aligned(shin, _foot_at_rest(rig, side), ahead)
+            foot = _aligned(shin, FOOT_AT_REST, ahead)
     for name in ("upperleg01", "upperleg02"):
         put(f"{name}.{side}", turned(hip, thigh))
     for name in ("lowerleg01", "lowerleg02"):
@@ -405,13 +414,6 @@ def _toe(source: _Source, ankle: int, side: str) -> np.ndarray | None:
     if toe is not None and source.bvh.parents[toe] == ankle:
         return source.bvh.offsets[toe]
     return bone_tip(source.bvh, ankle)
-
-
-def _foot_at_rest(rig: _Rig, side: str) -> np.ndarray:
-    """Our foot's direction at rest. Toes are no joints of ours, so the shin's outward turn tells it: feet point
-    where knees do, some degrees out."""
-    out = 1.0 if side == "L" else -1.0
-    return _unit(np.array([out * np.tan(np.radians(8.0)), -0.45, 1.0]))
 
 
 def _hinge(source: _Source, reference: _Reference, a: int, b: int, c: int) -> np.ndarray | None:
@@ -467,8 +469,7 @@ def _between(knots: list[float], rotations: list[np.ndarray], at: float) -> np.n
     for k in range(1, len(knots)):
         if at <= knots[k]:
             share = (at - knots[k - 1]) / max(1e-9, knots[k] - knots[k - 1])
-            step = vector_from_rotation(np.swapaxes(rotations[k - 1], -1, -2) @ rotations[k])
-            return rotations[k - 1] @ rotation_from_vector(share * step)
+            return slerp(rotations[k - 1], rotations[k], share)
     return rotations[-1]
 
 
@@ -487,10 +488,27 @@ def _relative(rotations: np.ndarray, parents: np.ndarray) -> np.ndarray:
     return relative
 
 
-def _heading(pelvis: np.ndarray) -> np.ndarray:
-    """(3, 3) turn about y that makes a pelvis face +z; nothing when it faces straight up or down."""
-    x, _, z = pelvis[:, 2]
-    return rotation_from_vector(-np.arctan2(x, z) * UP) if np.hypot(x, z) > 0.2 else np.eye(3)
+def _heading(rotations: np.ndarray, rig: _Rig, fps: float, keep_below_deg: float) -> np.ndarray:
+    """(3, 3) turn about y that makes the start of a motion face +z.
+
+    Pelvis and chest together over the first moments: in a walk they swing against each other, so that either alone
+    would send it off to the side. A turn smaller than `keep_below_deg` is left out.
+    """
+    early = rotations[:max(1, round(0.3 * fps))]
+    facing = early[:, [0, rig.index("spine01")], :, 2].mean(axis=(0, 1))
+    angle = float(np.arctan2(facing[0], facing[2]))
+    if np.hypot(facing[0], facing[2]) < 0.2 or abs(angle) < np.radians(keep_below_deg):
+        return np.eye(3)
+    return rotation_from_vector(-angle * UP)
+
+
+def _is_our_skeleton(bvh: BvhFile, body: Body) -> bool:
+    """Whether the file was written from our skeleton, so that its angles can be taken as they are."""
+    if not set(body.joint_names) <= set(bvh.joint_names):
+        return False
+    above = {name: bvh.joint_names[parent] if parent >= 0 else "" for name, parent in zip(bvh.joint_names, bvh.parents)}
+    return all(above[name] == body.joint_names[parent] for name, parent in zip(body.joint_names, body.parents)
+               if parent >= 0)
 
 
 def _hip_middle(source: _Source, positions: np.ndarray) -> np.ndarray:

@@ -1,0 +1,44 @@
+"""Motions in time: another frame rate, a part of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipelines.core.errors import AnrError
+from pipelines.core.records import Motion
+from pipelines.geometry.rotations import slerp
+
+
+def resample(motion: Motion, fps: float) -> Motion:
+    """The same motion at another frame rate: rotations on the shortest way, places in straight lines."""
+    if not fps > 0:
+        raise ValueError(f"fps must be positive, got {fps}")
+    count = len(motion.joint_rotations)
+    if abs(fps - motion.fps) < 1e-6 * motion.fps or count < 2:
+        return Motion(motion.joint_rotations, motion.root_translation, fps)
+    duration_s = (count - 1) / motion.fps
+    at = np.minimum(np.arange(int(np.floor(duration_s * fps + 1e-6)) + 1) * motion.fps / fps, count - 1)
+    before = np.minimum(at.astype(int), count - 2)
+    share = at - before
+    rotations = slerp(motion.joint_rotations[before], motion.joint_rotations[before + 1], share[:, None])
+    places = motion.root_translation
+    root = places[before] + share[:, None] * (places[before + 1] - places[before])
+    return Motion(rotations, root, fps)
+
+
+def frame_range(text: str, count: int) -> range:
+    """`A:B`, half-open and clipped to `count`; either side may be left out, and an empty text means all.
+
+    AnrError when it is not a range or nothing is left of it.
+    """
+    if not text:
+        return range(count)
+    parts = text.split(":")
+    if len(parts) != 2 or any(part.strip() and not part.strip().isdecimal() for part in parts):
+        raise AnrError(f"--frames {text} is not a range of frames.",
+                       hint="Write it as A:B, for example --frames 0:100.")
+    start = int(parts[0]) if parts[0].strip() else 0
+    end = min(int(parts[1]), count) if parts[1].strip() else count
+    if start >= end:
+        raise AnrError(f"--frames {text} holds no frame; there are {count}.", hint=f"Choose within 0:{count}.")
+    return range(start, end)
