@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from anrcli.commands.stages import bring
 from pipelines.chain import Request, Result, trained_people
 from pipelines.core.stage import Progress
 from pipelines.core.workspace import Workspace, explained_os_errors, newest_version
+
+if TYPE_CHECKING:
+    from pipelines.body.model import Body
 
 PEOPLE = ("ada", "ben")
 SECONDS, SIZE, MINUTES, WALK_SECONDS = 8.0, 512, 6.0, 4.0
@@ -49,20 +52,23 @@ def demo(workspace: Workspace, progress: Progress, seconds: float = SECONDS, siz
 
 def write_walk(workspace: Workspace) -> Path:
     """A walk from the studio as a BVH file in the workspace, there for other commands as well."""
-    from pipelines.studio.motions import walk
-
     from pipelines.body.model import load_body
     from pipelines.motion.bvh import write_bvh
+    from pipelines.studio.motions import walk
 
     body = load_body()
-    parents = np.asarray(body.parents)
-    offsets_m = body.rest_joints - np.where(parents[:, None] >= 0, body.rest_joints[np.maximum(parents, 0)], 0.0)
     path = workspace.root / "motions" / "walk.bvh"
     workspace.create()
     with explained_os_errors(path):
         path.parent.mkdir(exist_ok=True)
-        write_bvh(path, body.joint_names, body.parents, offsets_m, walk(body, WALK_SECONDS, WALK_FPS))
+        write_bvh(path, body.joint_names, body.parents, rest_offsets(body), walk(body, WALK_SECONDS, WALK_FPS))
     return path
+
+
+def rest_offsets(body: Body) -> np.ndarray:
+    """(J, 3) metres: each joint of the mean body from its parent; the root from the origin."""
+    above = np.where(body.parents[:, None] >= 0, body.rest_joints[np.maximum(body.parents, 0)], 0.0)
+    return body.rest_joints - above
 
 
 def _avatar_name(workspace: Workspace) -> str:
