@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.core.errors import AnrError
-from pipelines.core.records import Landmarks
 from pipelines.core.stage import Job, Outcome, Stage
 from pipelines.core.storage import read_json
 
@@ -54,13 +53,6 @@ def run(job: Job) -> Outcome:
     np.savez_compressed(job.folder / "keypoints.npz", frame_index=np.arange(count), pixels=pixels,
                         confidence=confidence, world_m=world_m, found=found)
     return Outcome(figures={"frames": float(count), "found_share": float(found.mean())})
-
-
-def read_keypoints(folder: Path) -> tuple[list[Landmarks], np.ndarray]:
-    """The landmarks of every captured frame, and (F,) bool: where the person was found."""
-    with np.load(folder / "keypoints.npz", allow_pickle=False) as stored:
-        pixels, confidence, world_m, found = (stored[k] for k in ("pixels", "confidence", "world_m", "found"))
-    return [Landmarks(*row) for row in zip(pixels, confidence, world_m)], found
 
 
 def ranges(flags: np.ndarray) -> str:

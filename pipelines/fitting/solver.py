@@ -11,19 +11,32 @@ from pipelines.body.model import betas_for_height, rest_body
 from pipelines.body.surface import vertex_normals
 from pipelines.core.records import BodyFit, BodyPose, Camera, Landmarks
 from pipelines.fitting.anatomy import LANDMARKS, Anatomy, load_anatomy
-from pipelines.fitting.calibration import solve_shape
-from pipelines.fitting.kernels import associate, forward, place_points, skinned_normals, solve_frame
-from pipelines.fitting.residuals import Anchor, Cloud, State, goal_for, towards, with_depth
+from pipelines.fitting.calibration import GUESSED_HEIGHT_ERROR_M, HEIGHT_ERROR_M, solve_shape
+from pipelines.fitting.kernels import Goal, associate, forward, place_points, skinned_normals, solve_frame
+from pipelines.fitting.outline import Outline, beside_outline, outlined_verts
+from pipelines.fitting.residuals import Anchor, Cloud, State, goal_for, towards, with_depth, with_outline
 from pipelines.fitting.smoothing import longest_gaps, smooth
 
 GATE_M = 0.12                           # depth readings farther from the body are not the body
 SHAPE_FRAMES = 24
+SHAPE_ROUNDS = 4
+SETTLING_PASSES = 2
+DOUBTFUL_COST = 60.0                    # of the landmarks alone; beyond it a frame is also tried afresh
 BRIDGE_S = 0.5
 LOST_SHARE = 0.10                       # landmark error over person height beyond which a frame is not trusted
 TORSO = [LANDMARKS.index(name) for name in ("shoulder_l", "shoulder_r", "hip_l", "hip_r")]
 JUDGED = [LANDMARKS.index(f"{name}_{side}") for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in "lr"]
 
 Track = Callable[[Iterable[int], str, int], Iterable[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What is seen of the person in one frame."""
+
+    landmarks: Landmarks
+    cloud: Cloud | None = None
+    outline: Outline | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +47,10 @@ class Clip:
     times_s: np.ndarray                 # (F,)
     landmarks: Sequence[Landmarks]      # F
     found: np.ndarray                   # (F,) bool
-    height_m: float
+    height_m: float                     # the person's, from sole to crown
+    height_known: bool                  # False: a guess that depth readings may correct
     cloud: Callable[[int], Cloud | None]   # depth readings of a frame, None without depth
+    outline: Callable[[int], Outline | None]   # border of the person mask
     smooth_s: float                     # width of the smoothing over time
 
 
@@ -45,16 +60,10 @@ def fit_clip(clip: Clip, track: Track) -> BodyFit:
     track  wraps loops for a progress bar: track(rows, label, total)
     """
     anatomy = load_anatomy()
-    betas = betas_for_height(anatomy.body, clip.height_m)
     rows = np.flatnonzero(clip.found)
-    clouds: dict[int, Cloud | None] = {}
-
-    def cloud_of(row: int) -> Cloud | None:
-        if row not in clouds:
-            clouds[row] = clip.cloud(row)
-        return clouds[row]
-
-    betas = _shape_of(anatomy, clip, betas, rows, cloud_of, track)
+    sights = {int(row): Sight(clip.landmarks[row], clip.cloud(row), clip.outline(row))
+              for row in track(rows, "Reading masks and depth", len(rows))}
+    betas = _shape_of(anatomy, clip, sights, track)
     model = Model(anatomy, betas, clip.camera)
     frame_s = float(np.median(np.diff(clip.times_s))) if len(clip.times_s) > 1 else 0.04
 
@@ -64,19 +73,20 @@ def fit_clip(clip: Clip, track: Track) -> BodyFit:
     for row in track(rows, "Fitting poses", len(rows)):
         fresh = last is None or clip.times_s[row] - clip.times_s[last_row] > BRIDGE_S
         gap = max(1.0, (clip.times_s[row] - clip.times_s[last_row]) / 0.04) if not fresh else 1.0
-        last = model.fit(clip.landmarks[row], cloud_of(row), None if fresh else last, gap)
+        last = model.fit(sights[row], None if fresh else last, gap)
         states[row], last_row = last, row
 
     whole = _filled(states)
     trust = clip.found.astype(float)
-    for _ in range(2):
+    for _ in range(SETTLING_PASSES):
         trust = clip.found * _steadiness(model, whole, trust, clip, frame_s)
         calm = smooth(whole, trust, clip.times_s, max(clip.smooth_s, 1.2 * frame_s))
+        whole = list(calm)
         for row in track(rows, "Settling poses", len(rows)):
-            whole[row] = model.settle(clip.landmarks[row], cloud_of(row), calm[row])
+            whole[row] = model.settle(sights[row], calm[row])
     trust = clip.found * _steadiness(model, whole, trust, clip, frame_s)
     whole = smooth(whole, trust, clip.times_s, clip.smooth_s)
-    return _answer(model, whole, trust, clip, cloud_of)
+    return _answer(model, whole, trust, clip, sights)
 
 
 class Model:
@@ -87,29 +97,50 @@ class Model:
         self.rig, self.marks, self.skin = anatomy.at(betas)
         verts, _ = rest_body(anatomy.body, betas)
         self.rest_normals = np.ascontiguousarray(vertex_normals(verts, anatomy.body.faces), float)
+        self.outlined = outlined_verts(anatomy.body)
         self.free = np.zeros(6 + len(anatomy.natural), bool)
         self.only_root = np.ones_like(self.free)
         self.only_root[:6] = False
 
-    def fit(self, landmarks: Landmarks, cloud: Cloud | None, before: State | None, gap: float = 1.0) -> State:
+    def fit(self, sight: Sight, before: State | None, gap: float = 1.0) -> State:
         """A frame's pose, from the frame before (`gap` times 40 ms ago) or afresh; the better of the two."""
         starts = []
         if before is not None:
             anchor = Anchor(before, np.radians(25) * gap, np.radians(30) * gap, (0.15 * gap, 0.15 * gap, 0.1 * gap))
-            starts.append(self._descend(landmarks, before, anchor, 8))
-            if starts[0][1] < 60.0:
-                return self._with_cloud(landmarks, cloud, starts[0][0], None, 3)
-        fresh = self.start(landmarks)
-        starts.append(self._descend(landmarks, fresh, None, 25))
+            starts.append(self._descend(sight, before, anchor, 8))
+        if not starts or starts[0][1] > DOUBTFUL_COST:
+            starts.append(self._descend(sight, self.start(sight.landmarks), None, 25))
         state = min(starts, key=lambda item: item[1])[0]
-        return self._with_cloud(landmarks, cloud, state, None, 5)
+        for _ in range(3 if sight.cloud is not None else 0):
+            state = self._solve(self.goal(sight, state, None), state, self.free, 4)[0]
+        return state
 
-    def settle(self, landmarks: Landmarks, cloud: Cloud | None, calm: State) -> State:
+    def settle(self, sight: Sight, calm: State) -> State:
         """A frame's pose once more, held by the smoothed track where the frame itself says little."""
         anchor = Anchor(calm, np.radians(9), np.radians(9), (0.04, 0.04, 0.03))
-        if cloud is None or not len(cloud.points):
-            return self._descend(landmarks, calm, anchor, 6)[0]
-        return self._with_cloud(landmarks, cloud, calm, anchor, 2)
+        state = calm
+        for _ in range(2):
+            state = self._solve(self.goal(sight, state, anchor), state, self.free, 3)[0]
+        return state
+
+    def goal(self, sight: Sight, state: State, anchor: Anchor | None) -> Goal:
+        """All a frame asks for, surface points chosen where the state has the body."""
+        goal = goal_for(self.anatomy, sight.landmarks, self.camera, state.place[2], anchor)
+        if sight.cloud is None and sight.outline is None:
+            return goal
+        skin, normals = self.surface(state)
+        if sight.cloud is not None and len(sight.cloud.points):
+            near = associate(sight.cloud.points, sight.cloud.normals, skin, normals, GATE_M)
+            goal = with_depth(goal, sight.cloud, near, normals)
+        if sight.outline is not None and len(sight.outline.points):
+            goal = with_outline(goal, beside_outline(sight.outline, skin, normals, self.outlined, self.camera,
+                                                     goal.metres_per_px))
+        return goal
+
+    def surface(self, state: State) -> tuple[np.ndarray, np.ndarray]:
+        """Points and unit normals (V, 3) of the posed surface."""
+        _, G, p, _ = forward(self.rig, state.angles, state.turn, state.place)
+        return place_points(self.skin, G, p), skinned_normals(self.skin, self.rest_normals, G)
 
     def start(self, landmarks: Landmarks) -> State:
         """Where the torso's world landmarks and its size in the picture put the body; limbs hang naturally."""
@@ -135,28 +166,11 @@ class Model:
         place = np.linalg.lstsq(A * w[:, None], b * w, rcond=None)[0]
         return np.array([place[0], place[1], max(place[2], 0.4)])
 
-    def _descend(self, landmarks: Landmarks, state: State, anchor: Anchor | None, iterations: int) -> tuple[State, float]:
-        goal = goal_for(self.anatomy, landmarks, self.camera, state.place[2], anchor)
+    def _descend(self, sight: Sight, state: State, anchor: Anchor | None, iterations: int) -> tuple[State, float]:
+        goal = goal_for(self.anatomy, sight.landmarks, self.camera, state.place[2], anchor)
         return self._solve(goal, state, self.free, iterations)
 
-    def _with_cloud(self, landmarks: Landmarks, cloud: Cloud | None, state: State, anchor: Anchor | None,
-                    rounds: int) -> State:
-        if cloud is None or not len(cloud.points):
-            return state
-        for _ in range(rounds):
-            goal = goal_for(self.anatomy, landmarks, self.camera, state.place[2], anchor)
-            near, normals, _ = self.beside(cloud, state)
-            state, _ = self._solve(with_depth(goal, cloud, near, normals), state, self.free, 4)
-        return state
-
-    def beside(self, cloud: Cloud, state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Surface point beside each reading (C,), and the posed surface's normals and points (V, 3)."""
-        _, G, p, _ = forward(self.rig, state.angles, state.turn, state.place)
-        skin = place_points(self.skin, G, p)
-        normals = skinned_normals(self.skin, self.rest_normals, G)
-        return associate(cloud.points, cloud.normals, skin, normals, GATE_M), normals, skin
-
-    def _solve(self, goal, state: State, frozen: np.ndarray, iterations: int) -> tuple[State, float]:  # type: ignore[no-untyped-def]
+    def _solve(self, goal: Goal, state: State, frozen: np.ndarray, iterations: int) -> tuple[State, float]:
         angles, turn, place, cost = solve_frame(self.rig, self.marks, self.skin, goal, state.angles, state.turn,
                                                 state.place, frozen, iterations)
         return State(angles, turn, place), float(cost)
@@ -181,24 +195,20 @@ def _rotation_of(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return U @ np.diag([1, 1, np.sign(np.linalg.det(U @ Vt))]) @ Vt
 
 
-def _shape_of(anatomy: Anatomy, clip: Clip, betas: np.ndarray, rows: np.ndarray,
-              cloud_of: Callable[[int], Cloud | None], track: Track) -> np.ndarray:
+def _shape_of(anatomy: Anatomy, clip: Clip, sights: dict[int, Sight], track: Track) -> np.ndarray:
     """Betas from frames spread over the clip, those with the surest landmarks in each stretch."""
+    betas = betas_for_height(anatomy.body, clip.height_m)
+    rows = np.array(sorted(sights))
     sure = np.array([clip.landmarks[row].confidence[JUDGED].mean() for row in rows])
     parts = np.array_split(np.arange(len(rows)), min(SHAPE_FRAMES, len(rows)))
     chosen = [int(rows[part[np.argmax(sure[part])]]) for part in parts]
-    for _ in range(2):
+    model = Model(anatomy, betas, clip.camera)
+    states = [model.fit(sights[row], None) for row in track(chosen, "Finding the shape", len(chosen))]
+    for _ in range(SHAPE_ROUNDS):
+        goals = [model.goal(sights[row], state, None) for row, state in zip(chosen, states)]
+        betas, states = solve_shape(anatomy, goals, states, betas, clip.height_m,
+                                    HEIGHT_ERROR_M if clip.height_known else GUESSED_HEIGHT_ERROR_M, rounds=4)
         model = Model(anatomy, betas, clip.camera)
-        states = [model.fit(clip.landmarks[row], cloud_of(row), None) for row in track(chosen, "Finding the shape", len(chosen))]
-        goals = []
-        for row, state in zip(chosen, states):
-            goal = goal_for(anatomy, clip.landmarks[row], clip.camera, state.place[2])
-            cloud = cloud_of(row)
-            if cloud is not None and len(cloud.points):
-                near, normals, _ = model.beside(cloud, state)
-                goal = with_depth(goal, cloud, near, normals)
-            goals.append(goal)
-        betas, _ = solve_shape(anatomy, goals, states, betas, clip.height_m)
     return betas
 
 
@@ -234,13 +244,14 @@ def _error_px(model: Model, state: State, landmarks: Landmarks) -> float:
 
 
 def _answer(model: Model, states: Sequence[State], trust: np.ndarray, clip: Clip,
-            cloud_of: Callable[[int], Cloud | None]) -> BodyFit:
+            sights: dict[int, Sight]) -> BodyFit:
     poses = [model.pose(state) for state in states]
     millimetres = np.full(len(states), np.nan)
     for row in np.flatnonzero(clip.found):
-        cloud = cloud_of(row)
+        cloud = sights[row].cloud
         if cloud is not None and len(cloud.points):
-            near, normals, skin = model.beside(cloud, states[row])
+            skin, normals = model.surface(states[row])
+            near = associate(cloud.points, cloud.normals, skin, normals, GATE_M)
             hit = near >= 0
             if hit.any():
                 off = (normals[near[hit]] * (skin[near[hit]] - cloud.points[hit])).sum(axis=1)
