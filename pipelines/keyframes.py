@@ -1,0 +1,229 @@
+"""Stage 6, `anr keyframes`: the few frames that teach the texture.
+
+    keyframes.json    {"frames": capture indices in the order they were chosen, "coverage": share of the silhouettes'
+                      union reached with each, "surface": the same for the body's surface}
+    keyframes.jpg     contact sheet
+
+The paper (section 3.4) adds frames greedily so that the union of silhouettes grows most, under 10 % of the training
+frames. A silhouette does not tell front from back, so the union of surface seen counts as well, the face most;
+blurred frames count less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.core.errors import AnrError
+from pipelines.core.mapcache import read_maps
+from pipelines.core.options import option
+from pipelines.core.records import BodyFit
+from pipelines.core.split import split_frames
+from pipelines.core.stage import Job, Outcome, Stage
+from pipelines.core.storage import read_fit, write_json
+
+SHARE = 0.08                            # of the training frames, when no number is given
+LIMIT = 0.10                            # the paper's bound
+FEWEST = 4
+MOST_CANDIDATES = 400                   # longer recordings are thinned out evenly
+CELLS, CELL_M = 64, 0.04                # person-centred grid of silhouettes, 2.56 m wide, the root joint in the middle
+SURFACE_WEIGHT = 1.0                    # of the surface against the silhouettes
+FACE_WEIGHT = 4.0                       # of the face's surface against its area
+
+
+@dataclass(frozen=True)
+class KeyframeOptions:
+    """How many frames teach the texture."""
+
+    count: int = option(0, "How many keyframes; 0 = 8 % of the training frames, at least 4.")
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """What each candidate frame shows, 0..1."""
+
+    silhouette: np.ndarray              # (N, CELLS * CELLS) alpha around the root joint
+    surface: np.ndarray                 # (N, T) how large each triangle is seen, of the largest in the clip
+    sharpness: np.ndarray               # (N,) against the clip's typical frame, at most 1
+
+
+def run(job: Job) -> Outcome:
+    fit = read_fit(job.inputs["fit"] / "fit.npz")
+    train = split_frames(len(fit.frame_index)).train
+    candidates = train[fit.ok[train]]
+    count = keyframe_count(job.options.count, len(train), len(candidates))
+    if count >= LIMIT * len(train):
+        job.progress.warn(f"{count} keyframes are {100 * count / len(train):.0f} % of the {len(train)} training "
+                          "frames; the paper stays under 10 %.")
+    candidates = candidates[thinned(len(candidates), max(MOST_CANDIDATES, count))]
+    views = collect_views(job, fit, candidates)
+    quality, weights = stacked(views)
+    order, _ = greedy_cover(quality, weights, count)
+    frames = [int(candidates[k]) for k in order]
+    coverage = reached(views.silhouette, np.ones(views.silhouette.shape[1]), order)
+    surface = reached(views.surface, surface_weights(), order)
+    write_json(job.folder / "keyframes.json", {
+        "frames": frames, "coverage": [round(c, 4) for c in coverage], "surface": [round(s, 4) for s in surface]})
+    _write_sheet(job, frames, coverage)
+    job.progress.note(f"{count} keyframes of {len(train)} training frames show {100 * coverage[-1]:.0f} % of the "
+                      f"silhouettes and {100 * surface[-1]:.0f} % of the surface that was seen.")
+    return Outcome({"keyframes": float(count), "coverage": coverage[-1], "surface": surface[-1]},
+                   {"sheet": "keyframes.jpg"})
+
+
+def keyframe_count(asked: int, training: int, usable: int) -> int:
+    """How many to choose; AnrError where that many frames cannot be had."""
+    if asked < 0 or asked > usable or usable == 0:
+        raise AnrError(f"{asked or FEWEST} keyframes asked for, but {usable} of the {training} training frames have a "
+                       "fit to trust.",
+                       hint=f"Pass --count {usable}." if usable else "Look at the fit's overlay, then record again.")
+    if asked:
+        return asked
+    return min(usable, max(FEWEST, round(SHARE * training)))
+
+
+def greedy_cover(quality: np.ndarray, weights: np.ndarray, count: int) -> tuple[list[int], list[float]]:
+    """Rows chosen one by one, each the one that adds most to what the chosen rows together cover.
+
+    quality  (N, E) 0..1: how well row n covers element e; together rows cover an element as well as the best of them
+    weights  (E,) what each element is worth
+    returns  `count` rows in order of choice, and the covered weight after each. Covering so is submodular, so
+             this is at least 63 % of the best choice of that many (Nemhauser, Wolsey and Fisher 1978)
+    """
+    if quality.ndim != 2 or weights.shape != quality.shape[1:] or not 0 < count <= len(quality):
+        raise ValueError(f"cannot choose {count} of quality {quality.shape} with weights {weights.shape}")
+    covered = np.zeros(quality.shape[1], quality.dtype)
+    order: list[int] = []
+    values: list[float] = []
+    # gains only shrink, so a row whose old gain is below the best new one need not be looked at again
+    bound = quality @ weights
+    for _ in range(count):
+        bound[order] = -1.0
+        best, best_gain = -1, -1.0
+        for row in np.argsort(-bound, kind="stable"):
+            if bound[row] <= best_gain:
+                break
+            bound[row] = np.maximum(quality[row] - covered, 0) @ weights
+            if bound[row] > best_gain:
+                best, best_gain = int(row), float(bound[row])
+        order.append(best)
+        covered = np.maximum(covered, quality[best])
+        values.append(float(covered @ weights))
+    return order, values
+
+
+def reached(quality: np.ndarray, weights: np.ndarray, order: list[int]) -> list[float]:
+    """Share of what all rows cover that the first 1, 2, ... rows of `order` cover."""
+    everything = float(quality.max(axis=0) @ weights)
+    together = np.maximum.accumulate(quality[order], axis=0) @ weights
+    return [float(value) / everything if everything > 0 else 0.0 for value in together]
+
+
+def stacked(views: Views) -> tuple[np.ndarray, np.ndarray]:
+    """Quality (N, E) and weights (E,) of silhouettes and surface together, each worth its share."""
+    quality = np.concatenate([views.silhouette, views.surface], axis=1) * views.sharpness[:, None]
+    silhouette = np.full(views.silhouette.shape[1], 1 / max(float(views.silhouette.max(axis=0).sum()), 1e-6))
+    weights = np.concatenate([silhouette, SURFACE_WEIGHT * surface_weights()])
+    return quality.astype(np.float32), weights.astype(np.float32)
+
+
+def surface_weights() -> np.ndarray:
+    """(T,) what seeing each triangle is worth: its area, the face's more; they sum to 1."""
+    from pipelines.body.model import load_body
+
+    body = load_body()
+    a, b, c = (body.verts[body.faces[:, k]] for k in range(3))
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    weights = area * np.where(body.face_region == body.region_names.index("face"), FACE_WEIGHT, 1.0)
+    return weights / weights.sum()
+
+
+def collect_views(job: Job, fit: BodyFit, frames: np.ndarray) -> Views:
+    """Silhouette, surface and sharpness of every candidate."""
+    from pipelines.body.model import load_body
+    from pipelines.geometry.cameras import project
+    from pipelines.media.images import read_alpha
+    from pipelines.media.recording import Recording
+
+    recording = Recording(job.inputs["capture"])
+    triangles = len(load_body().faces)
+    silhouette = np.zeros((len(frames), CELLS * CELLS), np.float32)
+    seen = np.zeros((len(frames), triangles), np.float32)
+    edges = np.zeros(len(frames))
+    for n, frame in enumerate(job.progress.track(frames, "Looking at frames", len(frames))):
+        alpha = read_alpha(job.inputs["matte"] / "alpha" / f"{frame:05d}.png")
+        root = fit.joints_m[frame, 0]
+        px_per_m = recording.camera.K[1, 1] / max(root[2], 0.2)
+        silhouette[n] = centred_silhouette(alpha, project(root, recording.camera), px_per_m).ravel()
+        edges[n] = edge_strength(recording.image(int(frame)), alpha)
+        maps = read_maps(job.inputs["raster"] / "maps" / f"{frame:05d}.maps")
+        seen[n] = np.bincount(maps.face_index[maps.inside], minlength=triangles) / px_per_m**2
+    largest = np.percentile(seen, 98, axis=0)
+    surface = np.clip(seen / np.maximum(largest, 1e-9), 0, 1) * (largest > 0)
+    return Views(silhouette, surface, np.clip(edges / max(float(np.median(edges)), 1e-9), 0.3, 1))
+
+
+def centred_silhouette(alpha: np.ndarray, root_px: np.ndarray, px_per_m: float) -> np.ndarray:
+    """(CELLS, CELLS) float32: the matte on a grid of CELL_M cells with the root joint in its middle."""
+    import cv2
+
+    step = CELL_M * px_per_m            # pixels per cell
+    if not np.isfinite(root_px).all() or step <= 0:
+        return np.zeros((CELLS, CELLS), np.float32)
+    if step > 1:
+        alpha = cv2.blur(alpha, (round(step) // 2 * 2 + 1,) * 2)     # odd, so that nothing moves
+    corner = np.asarray(root_px) - CELLS / 2 * step
+    # cell (i, j) has its centre at corner + (j + 0.5, i + 0.5) * step; OpenCV counts from pixel centres
+    to_picture = np.array([[step, 0, corner[0] + step / 2 - 0.5], [0, step, corner[1] + step / 2 - 0.5]])
+    return cv2.warpAffine(alpha, to_picture, (CELLS, CELLS), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+
+def edge_strength(image: np.ndarray, alpha: np.ndarray) -> float:
+    """How sharp the person is: mean absolute Laplacian of the grey picture where the matte is solid."""
+    import cv2
+
+    rows, columns = np.flatnonzero((alpha > 0.95).any(axis=1)), np.flatnonzero((alpha > 0.95).any(axis=0))
+    if not len(rows):
+        return 0.0
+    part = np.s_[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+    grey = cv2.cvtColor(np.ascontiguousarray(image[part]), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey = cv2.GaussianBlur(grey, (0, 0), 1)    # coding noise is not sharpness
+    solid = cv2.erode((alpha[part] > 0.95).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F))[solid].mean()) if solid.any() else 0.0
+
+
+def thinned(total: int, most: int) -> np.ndarray:
+    """At most `most` indices evenly spread over range(total)."""
+    return np.unique(np.round(np.linspace(0, total - 1, min(total, most))).astype(int))
+
+
+def _write_sheet(job: Job, frames: list[int], coverage: list[float]) -> None:
+    from pipelines.media.images import read_alpha, write_image
+    from pipelines.media.recording import Recording
+    from pipelines.media.sheets import fit_height, label, tile
+
+    recording = Recording(job.inputs["capture"])
+    pictures = []
+    for frame, share in zip(frames, coverage):
+        alpha, image = read_alpha(job.inputs["matte"] / "alpha" / f"{frame:05d}.png"), recording.image(frame)
+        rows, columns = np.flatnonzero((alpha > 0.1).any(axis=1)), np.flatnonzero((alpha > 0.1).any(axis=0))
+        if len(rows):
+            part = np.s_[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+            image, alpha = image[part], alpha[part]
+        cut = np.round(image * alpha[..., None] + 128 * (1 - alpha[..., None])).astype(np.uint8)
+        pictures.append(label(fit_height(cut, 320), f"{frame}: {100 * share:.0f} %"))
+    write_image(job.folder / "keyframes.jpg", tile(pictures, columns=8))
+
+
+def _estimate_s(inputs: Mapping[str, Path], options: Any) -> float:
+    from pipelines.core.storage import read_json
+
+    return 2 + 0.06 * min(MOST_CANDIDATES, len(read_json(inputs["capture"] / "capture.json")["times_s"]))
+
+
+STAGE = Stage(name="keyframes", version=1, doing="Choosing keyframes", Options=KeyframeOptions, run=run,
+              inputs=("capture", "fit", "raster", "matte"), estimate_s=_estimate_s)

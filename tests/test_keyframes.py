@@ -1,0 +1,114 @@
+"""Keyframes: greedy covering against every possible choice, and the person-centred silhouette."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from pipelines.core.errors import AnrError
+from pipelines.core.split import split_frames
+from pipelines.keyframes import (
+    CELLS,
+    LIMIT,
+    centred_silhouette,
+    edge_strength,
+    greedy_cover,
+    keyframe_count,
+    reached,
+    thinned,
+)
+
+
+def covered_by(quality: np.ndarray, weights: np.ndarray, rows: tuple[int, ...]) -> float:
+    return float(quality[list(rows)].max(axis=0) @ weights)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_greedy_choice_is_within_its_bound_of_the_best_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    quality = rng.uniform(size=(9, 30)) * (rng.uniform(size=(9, 30)) < 0.3)
+    weights = rng.uniform(size=30)
+    for count in (1, 2, 3, 4):
+        order, values = greedy_cover(quality, weights, count)
+        best = max(covered_by(quality, weights, rows) for rows in combinations(range(9), count))
+        assert values[-1] >= (1 - 1 / np.e) * best - 1e-9
+        assert values[-1] == pytest.approx(covered_by(quality, weights, tuple(order)))
+        if count == 1:
+            assert values[0] == pytest.approx(best)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_step_takes_the_row_that_adds_most(seed: int) -> None:
+    """The lazy evaluation skips rows; this looks at all of them."""
+    rng = np.random.default_rng(seed)
+    quality, weights = rng.uniform(size=(40, 60)) ** 4, rng.uniform(size=60)
+    order, values = greedy_cover(quality, weights, 12)
+    assert len(set(order)) == 12
+    for k in range(1, 12):
+        rest = [row for row in range(40) if row not in order[:k]]
+        assert values[k] == pytest.approx(max(covered_by(quality, weights, (*order[:k], row)) for row in rest))
+
+
+def test_rows_that_add_nothing_are_still_chosen_once_each() -> None:
+    order, values = greedy_cover(np.ones((5, 3)), np.ones(3), 5)
+    assert sorted(order) == [0, 1, 2, 3, 4] and values == [3.0] * 5
+
+
+def test_front_back_and_side_are_chosen_before_a_second_front() -> None:
+    front, back, side = [1, 1, 0, 0, 0.2], [0, 0, 1, 1, 0.2], [0.5, 0, 0.5, 0, 1]
+    order, _ = greedy_cover(np.array([front, front, front, side, back], float), np.ones(5), 3)
+    assert {2 if k < 3 else k for k in order} == {2, 3, 4}
+
+
+def test_coverage_grows_to_the_whole_when_all_rows_are_taken() -> None:
+    quality = np.random.default_rng(0).uniform(size=(6, 20))
+    shares = reached(quality, np.ones(20), [4, 2, 0, 1, 3, 5])
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("frames", [60, 90, 247, 1500, 5000])
+def test_the_automatic_number_stays_under_ten_percent_of_the_training_frames(frames: int) -> None:
+    training = len(split_frames(frames).train)
+    count = keyframe_count(0, training, training)
+    assert count >= 4 and count < LIMIT * training
+
+
+def test_numbers_that_cannot_be_had_are_refused_with_one_that_can() -> None:
+    with pytest.raises(AnrError, match=r"30 keyframes asked for, but 12 of the 40 .*--count 12"):
+        keyframe_count(30, 40, 12)
+    with pytest.raises(AnrError, match=r"0 of the 40"):
+        keyframe_count(0, 40, 0)
+    assert keyframe_count(12, 40, 12) == 12
+    assert keyframe_count(0, 40, 2) == 2
+
+
+def test_a_silhouette_moves_and_grows_with_the_person_and_stays_the_same() -> None:
+    def disc(centre: tuple[float, float], px_per_m: float) -> np.ndarray:
+        ys, xs = np.mgrid[:400, :500] + 0.5
+        return (np.hypot(xs - centre[0], ys - centre[1]) < 0.4 * px_per_m).astype(np.float32)
+
+    near = centred_silhouette(disc((200, 180), 250), np.array([200, 180]), 250)
+    far = centred_silhouette(disc((371, 90), 100), np.array([371, 90]), 100)
+    assert near.shape == (CELLS, CELLS)
+    assert np.abs(near - far).max() < 0.35 and np.abs(near - far).mean() < 0.01
+    assert near.sum() == pytest.approx(np.pi * (0.4 / 0.04) ** 2, rel=0.03)
+    np.testing.assert_allclose(near, near[::-1], atol=0.05)         # centred
+    np.testing.assert_allclose(near, near[:, ::-1], atol=0.05)
+
+
+def test_blurred_frames_are_told_from_sharp_ones() -> None:
+    import cv2
+
+    image = np.random.default_rng(0).integers(0, 256, (80, 60, 3), dtype=np.uint8)
+    alpha = np.zeros((80, 60), np.float32)
+    alpha[10:70, 10:50] = 1
+    assert edge_strength(cv2.GaussianBlur(image, (0, 0), 3), alpha) < 0.5 * edge_strength(image, alpha)
+    assert edge_strength(image, np.zeros((80, 60), np.float32)) == 0
+
+
+def test_thinning_keeps_first_and_last() -> None:
+    assert thinned(5, 9).tolist() == [0, 1, 2, 3, 4]
+    kept = thinned(1000, 37)
+    assert len(kept) == 37 and kept[0] == 0 and kept[-1] == 999

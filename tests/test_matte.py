@@ -1,0 +1,238 @@
+"""Mattes: known alphas composited on texture come back; what is not the person stays out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.core.errors import AnrError
+from pipelines.core.mapcache import write_maps
+from pipelines.core.records import BodyFit, Camera, Frame
+from pipelines.core.stage import Job, Progress
+from pipelines.core.storage import write_fit
+from pipelines.detectors.matting import BACKGROUND, FOREGROUND, UNKNOWN, closed_form_alpha, make_trimap, person_alpha
+from pipelines.geometry.cameras import camera_from_fov, project
+from pipelines.matte import NO_REGION, STAGE, MatteOptions, distance_to_body, main_part
+
+
+def textured(shape: tuple[int, int], base: tuple[int, int, int], seed: int, amount: float = 20) -> np.ndarray:
+    """(H, W, 3) float smooth random texture around a colour."""
+    import cv2
+
+    noise = cv2.GaussianBlur(np.random.default_rng(seed).normal(size=shape).astype(np.float32), (0, 0), 6)
+    return np.array(base) + amount * noise[..., None] / noise.std()
+
+
+def soft_disc(shape: tuple[int, int], centre: tuple[float, float], radius: float, softness: float) -> np.ndarray:
+    ys, xs = np.mgrid[:shape[0], :shape[1]] + 0.5
+    return np.clip((radius - np.hypot(xs - centre[0], ys - centre[1])) / softness + 0.5, 0, 1).astype(np.float32)
+
+
+def composite(alpha: np.ndarray, seed: int = 0) -> np.ndarray:
+    person, ground = textured(alpha.shape, (190, 90, 70), seed), textured(alpha.shape, (60, 120, 80), seed + 1)
+    mixed = person * alpha[..., None] + ground * (1 - alpha[..., None])
+    return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
+
+
+def test_a_known_alpha_on_texture_is_recovered() -> None:
+    truth = soft_disc((120, 100), (50, 60), 30, softness=8)
+    trimap = np.full(truth.shape, UNKNOWN, np.uint8)
+    trimap[soft_disc(truth.shape, (50, 60), 22, 1) > 0.5] = FOREGROUND
+    trimap[soft_disc(truth.shape, (50, 60), 38, 1) < 0.5] = BACKGROUND
+    alpha = closed_form_alpha(composite(truth), trimap)
+    assert alpha.dtype == np.float32 and alpha.min() >= 0 and alpha.max() <= 1
+    assert np.abs(alpha - truth)[trimap == UNKNOWN].mean() < 0.04
+    assert (alpha[trimap == FOREGROUND] == 1).all() and (alpha[trimap == BACKGROUND] == 0).all()
+
+
+def test_a_mask_that_is_a_few_pixels_off_is_put_right() -> None:
+    import cv2
+
+    truth = soft_disc((140, 120), (60, 70), 36, softness=2)
+    rough = cv2.GaussianBlur(soft_disc((140, 120), (62, 72), 38, softness=1), (0, 0), 4)
+    alpha = person_alpha(composite(truth), rough, band_px=10)
+    assert np.abs(alpha - truth).sum() < 0.6 * np.abs(rough - truth).sum()
+    overlap = np.minimum(alpha, truth).sum() / np.maximum(alpha, truth).sum()
+    assert overlap > 0.97
+
+
+def test_a_large_band_solved_at_half_scale_is_still_the_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.detectors import matting
+
+    truth = soft_disc((140, 120), (60, 70), 36, softness=4)
+    image = composite(truth)
+    whole = person_alpha(image, truth, 8)
+    monkeypatch.setattr(matting, "LARGEST_UNKNOWN", 500)
+    assert np.abs(person_alpha(image, truth, 8) - whole).mean() < 0.01
+
+
+def test_impossible_places_are_background_and_the_core_is_foreground_unless_the_mask_denies_it() -> None:
+    mask = soft_disc((100, 100), (50, 50), 30, softness=4)
+    mask[45:55, 45:55] = 0.35                       # the mask doubts the middle
+    core = soft_disc((100, 100), (50, 50), 20, 1) > 0.5
+    core[2:8, 2:8] = True                           # a misplaced limb, which the mask denies
+    possible = np.ones((100, 100), bool)
+    possible[:, 70:] = False
+    alpha = person_alpha(composite(mask), mask, 5, core, possible)
+    assert (alpha[45:55, 45:55] == 1).all()
+    assert alpha[2:8, 2:8].max() < 0.5
+    assert alpha[:, 76:].max() == 0
+
+
+def test_the_trimap_is_sure_only_away_from_the_outline() -> None:
+    mask = np.zeros((60, 60), np.float32)
+    mask[20:, 20:40] = 1                            # cut off by the lower border
+    trimap = make_trimap(mask, 4)
+    assert set(np.unique(trimap[:, 30])) == {BACKGROUND, UNKNOWN, FOREGROUND}
+    assert (trimap[26:, 30] == FOREGROUND).all()    # the border is no outline
+    assert (trimap[17:23, 30] == UNKNOWN).all() and (trimap[:14] == BACKGROUND).all()
+    assert (make_trimap(np.zeros((9, 9)), 3) == BACKGROUND).all()
+    assert (make_trimap(np.ones((9, 9)), 3) == FOREGROUND).all()
+
+
+def test_distance_to_the_body_names_the_nearest_region() -> None:
+    regions = np.full((40, 50), NO_REGION, np.uint8)
+    regions[10:20, 5:10], regions[10:20, 40:45] = 3, 7
+    distance_m, nearest = distance_to_body(regions, px_per_m=100)
+    assert nearest[15, 20] == 3 and nearest[15, 30] == 7
+    assert distance_m[15, 19] == pytest.approx(0.10, rel=0.05) and distance_m[15, 7] == 0
+    nobody, _ = distance_to_body(np.full((4, 4), NO_REGION, np.uint8), 100)
+    assert not nobody.any()                         # no evidence, no limit
+
+
+def test_pieces_that_touch_the_body_nowhere_are_left_out() -> None:
+    mask = np.zeros((20, 40), np.float32)
+    mask[5:15, 5:15], mask[5:15, 25:35] = 1, 1
+    body = np.zeros((20, 40), bool)
+    body[8:12, 8:12] = True
+    kept = main_part(mask, np.ones((20, 40), bool), body)
+    assert kept[10, 10] and not kept[10, 30] and kept[0, 0]
+
+
+def test_shapes_that_do_not_belong_together_are_named() -> None:
+    with pytest.raises(ValueError, match=r"\(4, 5, 3\).*\(5, 4\)"):
+        person_alpha(np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4)), 3)
+
+
+# A whole stage on a drawn person
+
+SIZE = 200
+
+
+class Heard(Progress):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Job:
+    return draw_clip(tmp_path, 6)
+
+
+def draw_clip(tmp_path: Path, count: int) -> Job:
+    """Frames of the rest body in 2 cm of cloth; a ball at its foot in frame 2, nobody found in frame 5."""
+    import cv2
+
+    from pipelines.body.model import load_body, rest_body
+    from pipelines.media.images import write_alpha
+    from pipelines.media.recording import RecordingWriter
+    from pipelines.rasterizers.cpu import surface_maps
+
+    body = load_body()
+    verts, joints = rest_body(body, np.zeros(body.shape_dirs.shape[0]))
+    turned = verts * [1, -1, -1] + [0, 0.5 * np.ptp(verts[:, 1]) + verts[:, 1].min(), 3.0]
+    joints = joints * [1, -1, -1] + [0, 0.5 * np.ptp(verts[:, 1]) + verts[:, 1].min(), 3.0]
+    camera: Camera = camera_from_fov(SIZE, SIZE, 45)
+    maps = surface_maps(body.faces, body.uvs, body.face_uvs, turned, camera)
+    clothed = cv2.GaussianBlur(cv2.dilate(maps.inside.astype(np.float32), np.ones((3, 3))), (0, 0), 0.8)
+    foot = project(joints[list(body.joint_names).index("foot.L")], camera)
+    ball = soft_disc((SIZE, SIZE), (foot[0] + 16, foot[1] + 2), 10, 1)
+
+    inputs = {name: tmp_path / name for name in ("capture", "keypoints", "fit", "raster")}
+    for folder in (inputs["keypoints"] / "person_mask", inputs["raster"] / "maps", inputs["fit"], tmp_path / "matte"):
+        folder.mkdir(parents=True)
+    writer = RecordingWriter(inputs["capture"], camera)
+    found = np.ones(count, bool)
+    found[5] = False
+    for k in range(count):
+        image = composite(clothed, seed=2 * k)
+        mask = cv2.GaussianBlur(clothed, (0, 0), 2)
+        if k == 2:
+            image = np.where(ball[..., None] > 0.5, np.uint8(235), image)
+            mask = np.maximum(mask, ball)
+        writer.add(Frame(k, k / 10, image, alpha=clothed if found[k] else 0 * clothed))
+        write_alpha(inputs["keypoints"] / "person_mask" / f"{k:05d}.png", mask)
+        write_maps(inputs["raster"] / "maps" / f"{k:05d}.maps", maps)
+    writer.close(fps=10, height_m=None, intrinsics_from="drawn", intrinsics_known=True, track=None)
+    np.savez(inputs["keypoints"] / "keypoints.npz", pixels=np.zeros((count, 33, 2)), confidence=np.zeros((count, 33)),
+             found=found)
+    write_fit(inputs["fit"] / "fit.npz", BodyFit(
+        np.zeros(10), np.array(body.joint_names), np.arange(count), np.tile(np.eye(3), (count, len(joints), 1, 1)),
+        np.tile(joints[0], (count, 1)), np.tile(joints, (count, 1, 1)), np.zeros(count), np.zeros(count),
+        np.ones(count, bool)))
+    return Job(tmp_path / "matte", MatteOptions(), inputs, Heard())
+
+
+def test_the_stage_writes_a_matte_per_frame_and_leaves_the_ball_out(drawn: Job) -> None:
+    from pipelines.media.images import read_alpha
+    from pipelines.media.recording import Recording
+
+    outcome = STAGE.run(drawn)
+    truth = Recording(drawn.inputs["capture"]).truth_alpha(0)
+    mattes = [read_alpha(drawn.folder / "alpha" / f"{k:05d}.png") for k in range(6)]
+    assert mattes[0].shape == (SIZE, SIZE)
+    for k in (0, 1, 2, 3, 4):               # frame 2 has the ball
+        overlap = np.minimum(mattes[k], truth).sum() / np.maximum(mattes[k], truth).sum()
+        assert overlap > (0.93 if k == 2 else 0.95), f"frame {k}"
+    assert not mattes[5].any()
+    assert outcome.figures["frames_without_person"] == 1 and outcome.figures["truth_iou"] > 0.95
+    assert (drawn.folder / outcome.outputs["sheet"]).exists()
+    assert any("Nobody was found in 1 frames (first: 5)" in text for text in drawn.progress.said)
+
+
+def test_what_sticks_out_can_be_kept(drawn: Job) -> None:
+    from pipelines.media.images import read_alpha
+
+    STAGE.run(drawn)
+    without = read_alpha(drawn.folder / "alpha" / "00002.png").sum()
+    kept = drawn.folder.parent / "kept"
+    kept.mkdir()
+    STAGE.run(replace(drawn, folder=kept, options=MatteOptions(keep_all=True)))
+    assert read_alpha(kept / "alpha" / "00002.png").sum() > without + 100
+
+
+def test_two_processes_give_the_mattes_of_one_and_keyframes_follow(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines import matte
+    from pipelines.core.split import split_frames
+    from pipelines.keyframes import STAGE as KEYFRAMES
+
+    clip = draw_clip(tmp_path, 30)
+    STAGE.run(clip)
+    monkeypatch.setattr(matte, "FEWEST_FOR_WORKERS", 1000)
+    alone, keyframes = tmp_path / "alone", tmp_path / "keyframes"
+    alone.mkdir()
+    keyframes.mkdir()
+    STAGE.run(replace(clip, folder=alone))
+    for k in range(30):
+        name = f"alpha/{k:05d}.png"
+        assert (clip.folder / name).read_bytes() == (alone / name).read_bytes(), name
+
+    outcome = KEYFRAMES.run(Job(keyframes, KEYFRAMES.Options(), {**clip.inputs, "matte": alone}, clip.progress))
+    stored = json.loads((keyframes / "keyframes.json").read_text())
+    assert set(stored["frames"]) <= set(split_frames(30).train.tolist()) and len(stored["frames"]) == 4
+    assert 5 not in stored["frames"]        # nobody was found there
+    assert len(stored["coverage"]) == 4 and stored["coverage"] == sorted(stored["coverage"])
+    assert (keyframes / outcome.outputs["sheet"]).exists()
+
+
+def test_a_band_of_nothing_is_refused(drawn: Job) -> None:
+    with pytest.raises(AnrError, match=r"0\.5 m.*--band"):
+        STAGE.run(replace(drawn, options=MatteOptions(band=0.5)))
