@@ -33,6 +33,10 @@ Begin with `anr demo`, or with a clip of your own: anr run --source YOUR_CLIP.mp
 """
 
 
+class Interrupted(Exception):
+    """Ctrl-C while a command ran."""
+
+
 @dataclass
 class Session:
     """One run of `anr`: who is told what, and in which workspace."""
@@ -59,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         session.console.trace(traceback.format_exc())
         session.console.error(session.command, error)
         return BAD_INPUT
-    except (KeyboardInterrupt, typer.Abort):
+    except (Interrupted, KeyboardInterrupt, typer.Abort):
         session.console.failure(
             session.command, "Interrupted; what was finished is kept.", "The same command continues from there."
         )
@@ -157,8 +161,11 @@ def _typer_function(command: Command) -> Callable[..., None]:
         session: Session = context.obj
         typed = {name: tuple(value) if isinstance(value, list) else value
                  for name, value in values.items() if value is not None and value != []}
-        with nullcontext() if session.console.verbose else native_messages_aside():
-            report: Report = command.call(Workspace(session.workspace), session.console.progress(), **typed)
+        try:
+            with nullcontext() if session.console.verbose else native_messages_aside():
+                report: Report = command.call(Workspace(session.workspace), session.console.progress(), **typed)
+        except KeyboardInterrupt as stopped:            # Typer would end with 130 itself, and without a word
+            raise Interrupted from stopped
         session.console.report(command.name, report.outputs, report.figures, report.lines, report.table)
 
     parameters = [inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]

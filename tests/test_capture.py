@@ -1,4 +1,4 @@
-"""Capture: whatever a camera wrote comes out upright, in order and with its own times, or is refused in one sentence."""
+"""Capture: what a camera wrote comes out upright, in order, with its own times, or is refused in one sentence."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ from pipelines.media.recording import Recording
 from pipelines.sources import SOURCES, Request, open_source
 
 WIDTH, HEIGHT = 160, 96
-CORNERS = {"top left": (220, 30, 30), "top right": (30, 200, 30), "bottom left": (40, 40, 220), "bottom right": (225, 225, 225)}
+CORNERS = {
+    "top left": (220, 30, 30),
+    "top right": (30, 200, 30),
+    "bottom left": (40, 40, 220),
+    "bottom right": (225, 225, 225),
+}
 
 
 def card() -> np.ndarray:
@@ -38,12 +43,20 @@ def seen_corners(image: np.ndarray) -> list[str]:
     """Names of the nearest corner colours at top left, top right, bottom left, bottom right of the picture."""
     h, w = image.shape[:2]
     places = [(h // 4, w // 4), (h // 4, 3 * w // 4), (3 * h // 4, w // 4), (3 * h // 4, 3 * w // 4)]
-    return [min(CORNERS, key=lambda name: float(np.abs(np.array(CORNERS[name]) - image[place].astype(float)).sum()))
-            for place in places]
+    return [
+        min(CORNERS, key=lambda name: float(np.abs(np.array(CORNERS[name]) - image[place].astype(float)).sum()))
+        for place in places
+    ]
 
 
-def write_video(path: Path, times_ms: list[int], codec: str = "libx264", pix_fmt: str = "yuv420p",
-                container_options: dict[str, str] | None = None, **stream_settings: Any) -> Path:
+def write_video(
+    path: Path,
+    times_ms: list[int],
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    container_options: dict[str, str] | None = None,
+    **stream_settings: Any,
+) -> Path:
     """A clip of the card with a grey level that grows by frame in a middle square; times in milliseconds."""
     import av
 
@@ -97,12 +110,22 @@ def test_every_frame_arrives_with_its_own_time(tmp_path: Path) -> None:
     np.testing.assert_allclose(grey, 4 * np.arange(30), atol=6)
 
 
-@pytest.mark.parametrize("turn", [[], ["-display_rotation", "90"], ["-display_rotation", "180"], ["-display_rotation", "270"],
-                                  ["-display_hflip"], ["-display_rotation", "90", "-display_hflip"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "turn",
+    [
+        [],
+        ["-display_rotation", "90"],
+        ["-display_rotation", "180"],
+        ["-display_rotation", "270"],
+        ["-display_hflip"],
+        ["-display_rotation", "90", "-display_hflip"],
+    ],
+    ids=" ".join,
+)
 def test_a_display_matrix_is_obeyed_as_ffmpeg_obeys_it(clip: Path, tmp_path: Path, turn: list[str]) -> None:
     tagged, shown = tmp_path / "tagged.mp4", tmp_path / "shown.png"
     ffmpeg(*turn, "-i", clip, "-c", "copy", tagged)
-    ffmpeg("-i", tagged, "-frames:v", "1", shown)       # ffmpeg turns upright unless told not to
+    ffmpeg("-i", tagged, "-frames:v", "1", shown)  # ffmpeg turns upright unless told not to
     from pipelines.media.images import read_image
 
     expected = read_image(shown)
@@ -115,8 +138,12 @@ def test_colours_survive_in_limited_and_full_range(tmp_path: Path) -> None:
     for pix_fmt in ("yuv420p", "yuvj420p"):
         path = write_video(tmp_path / f"{pix_fmt}.mp4", [40 * n for n in range(24)], pix_fmt=pix_fmt)
         image = next(open_source(Request(str(path))).frames).image
-        for place, colour in (((10, 10), CORNERS["top left"]), ((10, 150), CORNERS["top right"]),
-                              ((90, 10), CORNERS["bottom left"]), ((90, 150), CORNERS["bottom right"])):
+        for place, colour in (
+            ((10, 10), CORNERS["top left"]),
+            ((10, 150), CORNERS["top right"]),
+            ((90, 10), CORNERS["bottom left"]),
+            ((90, 150), CORNERS["bottom right"]),
+        ):
             np.testing.assert_allclose(image[place], colour, atol=14, err_msg=f"{pix_fmt} {place}")
 
 
@@ -136,7 +163,7 @@ def test_an_animated_gif_is_a_recording(clip: Path, tmp_path: Path) -> None:
 def test_a_part_of_a_clip_begins_at_time_zero(clip: Path, tmp_path: Path) -> None:
     part = capture(tmp_path / "part", clip, start=0.4, seconds=1.0)
     assert len(part) == 25 and part.times_s[0] == 0
-    np.testing.assert_allclose(part.image(0)[48, 80].mean(), 40, atol=6)        # frame 10 of the clip
+    np.testing.assert_allclose(part.image(0)[48, 80].mean(), 40, atol=6)  # frame 10 of the clip
     assert len(capture(tmp_path / "fewer", clip, max_frames=30)) == 30
 
 
@@ -153,8 +180,17 @@ def test_the_field_of_view_is_given_or_read_or_assumed_and_said(clip: Path, tmp_
     assert assumed.camera.K[0, 0] == pytest.approx(WIDTH / 2 / math.tan(math.radians(30)))
     assert assumed.intrinsics_from.startswith("assumed: 60 degrees")
     phone = tmp_path / "phone.mov"
-    ffmpeg("-i", clip, "-c", "copy", "-movflags", "use_metadata_tags",
-           "-metadata", "com.apple.quicktime.camera.focal_length.35mm_equivalent=26", phone)
+    ffmpeg(
+        "-i",
+        clip,
+        "-c",
+        "copy",
+        "-movflags",
+        "use_metadata_tags",
+        "-metadata",
+        "com.apple.quicktime.camera.focal_length.35mm_equivalent=26",
+        phone,
+    )
     read = open_source(Request(str(phone)))
     assert read.camera.K[0, 0] == pytest.approx(26 / 43.267 * math.hypot(WIDTH, HEIGHT), rel=1e-3)
     assert "metadata" in read.intrinsics_from
@@ -183,9 +219,9 @@ def broken(name: str, clip: Path, folder: Path) -> Path | str:
         path.write_text("\n".join(f"{n} steps" for n in range(4000)))
     elif name == "empty.mp4":
         path.write_bytes(b"")
-    elif name == "cut_head.mp4":                        # the index is at the end of the file, and gone
+    elif name == "cut_head.mp4":  # the index is at the end of the file, and gone
         path.write_bytes(clip.read_bytes()[:-2000])
-    elif name == "cut_tail.mp4":                        # the index is at the front and promises more than there is
+    elif name == "cut_tail.mp4":  # the index is at the front and promises more than there is
         ffmpeg("-i", clip, "-c", "copy", "-movflags", "+faststart", folder / "whole.mp4")
         whole = (folder / "whole.mp4").read_bytes()
         path.write_bytes(whole[: len(whole) * 4 // 5])
@@ -198,11 +234,20 @@ def broken(name: str, clip: Path, folder: Path) -> Path | str:
     return path
 
 
-@pytest.mark.parametrize(("name", "says"), [
-    ("text.mp4", "not a video"), ("notes.txt", "not a video"), ("empty.mp4", "not a video"), ("cut_head.mp4", "not a video"),
-    ("cut_tail.mp4", "damaged or cut off"), ("short.mp4", "12 frames; at least 24"), ("sound.wav", "no video track"),
-    ("folder", "intrinsic.json is missing"), ("nowhere.mp4", "no recording at"),
-])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("text.mp4", "not a video"),
+        ("notes.txt", "not a video"),
+        ("empty.mp4", "not a video"),
+        ("cut_head.mp4", "not a video"),
+        ("cut_tail.mp4", "damaged or cut off"),
+        ("short.mp4", "12 frames; at least 24"),
+        ("sound.wav", "no video track"),
+        ("folder", "intrinsic.json is missing"),
+        ("nowhere.mp4", "no recording at"),
+    ],
+)
 def test_bad_recordings_are_refused_in_one_sentence(clip: Path, tmp_path: Path, name: str, says: str) -> None:
     source = broken(name, clip, tmp_path)
     with pytest.raises(AnrError) as caught:
@@ -218,7 +263,9 @@ def test_a_camera_that_cannot_be_read_says_what_can(spec: str) -> None:
     assert spec in caught.value.message and "synthetic:NAME" in caught.value.hint
 
 
-@pytest.mark.parametrize(("option", "value"), [("seconds", 0.0), ("max_frames", 3), ("height_m", 178.0), ("fov_deg", 200.0)])
+@pytest.mark.parametrize(
+    ("option", "value"), [("seconds", 0.0), ("max_frames", 3), ("height_m", 178.0), ("fov_deg", 200.0)]
+)
 def test_options_out_of_range_are_refused(clip: Path, tmp_path: Path, option: str, value: float) -> None:
     with pytest.raises(AnrError, match="out of range"):
         capture(tmp_path / "out", clip, **{option: value})
@@ -233,8 +280,17 @@ def write_rgbd_folder(folder: Path, frames: int = 24) -> np.ndarray:
     for n in range(frames):
         write_image(folder / "color" / f"{n:06d}.png", card())
         write_depth(folder / "depth" / f"{n:06d}.png", depth_m)
-    (folder / "intrinsic.json").write_text(json.dumps({
-        "width": WIDTH, "height": HEIGHT, "intrinsic_matrix": [200, 0, 0, 0, 210, 0, 80, 48, 1], "depth_scale": 1000, "fps": 12}))
+    (folder / "intrinsic.json").write_text(
+        json.dumps(
+            {
+                "width": WIDTH,
+                "height": HEIGHT,
+                "intrinsic_matrix": [200, 0, 0, 0, 210, 0, 80, 48, 1],
+                "depth_scale": 1000,
+                "fps": 12,
+            }
+        )
+    )
     return depth_m
 
 
@@ -278,7 +334,10 @@ def test_an_unknown_synthetic_person_is_named_with_those_there_are(tmp_path: Pat
 
 
 def test_real_clips_are_read_whole(shared_data: Path, tmp_path: Path) -> None:
-    for name, frames, size in (("videos/gymtrainer_squat.mp4", 85, (720, 1280)), ("videos/turn_apose.gif", 53, (512, 512))):
+    for name, frames, size in (
+        ("videos/gymtrainer_squat.mp4", 85, (720, 1280)),
+        ("videos/turn_apose.gif", 53, (512, 512)),
+    ):
         recording = capture(tmp_path / Path(name).stem, shared_data / name)
         assert len(recording) == frames
         assert (recording.camera.width, recording.camera.height) == size

@@ -1,0 +1,387 @@
+"""What a person types: every command, its help, its exit codes and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import anrcli
+from anrcli.app import globals_first, main
+from anrcli.commands import COMMANDS
+from anrcli.commands.stages import duration
+from anrcli.console import Console, ShownProgress, native_messages_aside
+from pipelines.chain import STAGES
+from pipelines.core.errors import AnrError
+from pipelines.core.records import Camera, Footage, Frame
+from pipelines.core.workspace import Workspace
+from pipelines.sources import Request
+
+PROMISED = (
+    "demo", "run", "capture", "keypoints", "fit", "raster", "matte", "keyframes", "train", "render", "tryon", "eval",
+    "status", "doctor", "clean",
+)  # fmt: skip
+PROMISED_OPTIONS = {
+    "demo": {"seconds", "size"},
+    "run": {"source", "person", "motion", "preset", "height_m", "fov_deg", "accept", "minutes"},
+    "capture": {"source", "person", "start", "seconds", "max_frames", "height_m", "fov_deg", "track"},
+    "fit": {"person", "accept"},
+    "train": {"person", "avatar", "preset", "renderer", "minutes", "fresh"},
+    "render": {"person", "avatar", "motion", "orbit", "replay", "frames", "size", "background", "out", "frames_dir"},
+    "tryon": {"face", "shirt", "hair", "trousers", "shoes", "avatar", "motion", "orbit", "replay", "frames", "out"},
+    "eval": {"avatar", "person"},
+    "status": {"verify"},
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one run of `anr` left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def anr(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ANR_WORKSPACE", raising=False)
+
+    def run(*arguments: str | Path) -> Answer:
+        capsys.readouterr()
+        code = main([str(each) for each in arguments])
+        return Answer(code, *capsys.readouterr())
+
+    return run
+
+
+def noise_footage(request: Request) -> Footage:
+    """A source without anybody in it: 30 frames of coarse noise."""
+    random = np.random.default_rng(0)
+    blocks = random.integers(0, 255, (30, 6, 8, 3), np.uint8).repeat(12, 1).repeat(12, 2)
+    camera = Camera(np.array([[90.0, 0, 48], [0, 90, 36], [0, 0, 1]]), 96, 72)
+    frames = (Frame(n, n / 15, image) for n, image in enumerate(blocks))
+    return Footage(camera, frames, 30, 15.0, "made up")
+
+
+@pytest.fixture
+def noise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A path that every source opens as noise."""
+    monkeypatch.setattr("pipelines.sources.open_source", noise_footage)
+    path = tmp_path / "noise.mp4"
+    path.write_bytes(b"noise")
+    return path
+
+
+def test_every_promised_command_and_option_exists() -> None:
+    assert set(PROMISED) <= set(COMMANDS)
+    for name, options in PROMISED_OPTIONS.items():
+        there = {parameter.name for parameter in COMMANDS[name].parameters}
+        assert options <= there, f"anr {name} lacks {options - there}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_that_lists_its_options(anr: Any, name: str) -> None:
+    answer = anr(name, "--help")
+    assert answer.code == 0 and name in answer.out
+    for parameter in COMMANDS[name].parameters:
+        assert parameter.flags.split("/")[0][:20] in answer.out
+        assert parameter.help, f"{name} --{parameter.name} has no help"
+
+
+def test_options_come_from_the_stages_alone() -> None:
+    for name, stage in STAGES.items():
+        there = {parameter.name for parameter in COMMANDS[name].parameters}
+        assert {each.name for each in fields(stage.Options)} <= there
+
+
+def test_run_takes_each_option_for_one_stage_only() -> None:
+    """Two stages of `run` with an option of the same name and another meaning would share what is typed."""
+    from anrcli.commands.run import RUNS
+
+    owners: dict[str, list[str]] = {}
+    for name in RUNS:
+        for each in fields(STAGES[name].Options):
+            owners.setdefault(each.name, []).append(name)
+    shared = {name: stages for name, stages in owners.items() if len(stages) > 1}
+    assert set(shared) <= {"person", "device", "weights", "rasterizer"}, shared
+
+
+def test_help_alone_and_no_arguments_are_the_same(anr: Any) -> None:
+    assert anr().out == anr("--help").out
+    assert anr("--version").out.startswith("anr 0.")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["fit", "--nonsense"], ["capture", "--seconds", "many"], ["fit", "extra"]]
+)
+def test_wrong_usage_is_2_with_a_hint(anr: Any, arguments: list[str]) -> None:
+    answer = anr(*arguments)
+    assert answer.code == 2 and answer.out == ""
+    assert answer.err.startswith("error: ") and "hint:  anr" in answer.err
+    as_json = anr("--json", *arguments)
+    assert as_json.code == 2 and as_json.json["ok"] is False and as_json.json["error"]["message"]
+
+
+def test_general_options_may_stand_behind_the_command() -> None:
+    typed = ["render", "--orbit", "--json", "-w", "there", "--size", "64", "--quiet", "--workspace=x"]
+    assert globals_first(typed) == [
+        "--json",
+        "-w",
+        "there",
+        "--quiet",
+        "--workspace=x",
+        "render",
+        "--orbit",
+        "--size",
+        "64",
+    ]
+    assert globals_first(["fit", "--", "--json"]) == ["fit", "--", "--json"]
+
+
+def test_a_workspace_that_is_not_there_has_a_status(anr: Any, tmp_path: Path) -> None:
+    answer = anr("status")
+    assert answer.code == 0 and "Nothing here yet" in answer.out
+    assert not (tmp_path / "workspace").exists()
+    assert anr("status", "--verify").code == 0 and anr("clean").code == 0
+
+
+def test_the_workspace_is_named_by_option_or_environment(
+    anr: Any, noise: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANR_WORKSPACE", "from_environment")
+    assert anr("capture", "--source", noise).code == 0
+    assert anr("-w", "named", "capture", "--source", noise).code == 0
+    assert Workspace("from_environment").people() == Workspace("named").people() == ["me"]
+
+
+def test_a_command_says_what_it_will_do_then_where_it_is(anr: Any, noise: Path) -> None:
+    first = anr("capture", "--source", noise, "--person", "ada")
+    assert first.code == 0 and "To do: capture of ada (about" in first.err
+    assert "workspace/people/ada/capture/v001" in first.out
+    again = anr("capture", "--source", noise, "--person", "ada")
+    assert "Everything is up to date." in again.err and "nothing had to be done" in again.out
+
+
+def test_json_is_one_object_and_nothing_else_on_stdout(anr: Any, noise: Path) -> None:
+    answer = anr("--json", "capture", "--source", noise)
+    assert answer.code == 0 and set(answer.json) == {"command", "ok", "outputs", "figures", "error"}
+    assert answer.json["command"] == "capture" and answer.json["ok"] is True and answer.json["error"] is None
+    assert answer.json["figures"]["frames"] == 30
+    assert Path(answer.json["outputs"]["folder"]).is_dir()
+    assert "To do" in answer.err
+    failed = anr("fit", "--person", "bob", "--json")
+    noted = failed.json["error"]
+    assert failed.code == 3 and failed.json["ok"] is False and noted["message"] and noted["hint"]
+
+
+def test_quiet_leaves_only_the_result(anr: Any, noise: Path) -> None:
+    answer = anr("--quiet", "capture", "--source", noise)
+    assert answer.err == "" and answer.out.strip().endswith("workspace/people/me/capture/v001")
+
+
+def test_the_only_person_there_is_needs_no_name(anr: Any, noise: Path) -> None:
+    anr("capture", "--source", noise, "--person", "ada")
+    again = anr("--json", "capture", "--source", noise)
+    assert "people/ada/capture/v001" in again.json["outputs"]["folder"]
+
+
+def test_another_recording_does_not_inherit_the_options_of_the_last(anr: Any, noise: Path) -> None:
+    anr("capture", "--source", noise, "--height-m", "1.9")
+    kept = anr("--json", "capture", "--source", noise).json["outputs"]["folder"]
+    assert json.loads((Path(kept) / "capture.json").read_text())["height_m"] == 1.9
+    noise.write_bytes(b"somebody else")
+    anew = anr("--json", "capture", "--source", noise).json["outputs"]["folder"]
+    assert anew.endswith("v002") and json.loads((Path(anew) / "capture.json").read_text())["height_m"] is None
+
+
+def left_behind(workspace: Path) -> list[str]:
+    """Version folders and partial folders in a workspace."""
+    return [
+        path.name for path in workspace.rglob("*") if path.is_dir() and (path.name[0] == "." or path.name[:2] == "v0")
+    ]
+
+
+def test_bad_input_is_3_and_leaves_nothing(anr: Any, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    for arguments, says in (
+        (["capture", "--source", "nowhere.mp4"], "nowhere.mp4"),
+        (["capture", "--source", "text.mp4"], "not a video"),
+        (["capture", "--source", "text.mp4", "--person", "Bad Name"], "'Bad Name'"),
+        (["capture"], "'me'"),
+        (["fit", "--person", "bob"], "'bob'"),
+        (["train"], "nobody"),
+        (["train", "--person", "bob"], "'bob'"),
+        (["render", "--orbit"], "nobody"),
+        (["tryon", "--face", "bob", "--shirt", "bob"], "'bob'"),
+        (["run", "--source", "text.mp4", "--person", "bob"], "not a video"),
+        (["eval"], "nobody"),
+    ):
+        answer = anr(*arguments)
+        assert answer.code == 3, f"{arguments}: {answer}"
+        assert says in answer.err and "\nhint:  " in answer.err, f"{arguments}: {answer.err}"
+    assert left_behind(tmp_path / "workspace") == []
+
+
+def test_a_motion_is_checked_before_the_long_work(anr: Any, noise: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.bvh").write_text("HIERARCHY\nROOT hips\n{\n  OFFSET 0 0\n}\n")
+    for motion, says in (("nowhere.bvh", "nowhere.bvh"), ("bad.bvh", "line")):
+        answer = anr("run", "--source", noise, "--motion", motion)
+        assert answer.code == 3 and says in answer.err and "hint:" in answer.err
+        assert left_behind(tmp_path / "workspace") == []
+
+
+def test_a_malformed_bvh_of_the_wild_is_refused_with_its_line(anr: Any, noise: Path, shared_data: Path) -> None:
+    (malformed,) = (shared_data / "bvh_odd").glob("malformed*")
+    answer = anr("run", "--source", noise, "--motion", malformed)
+    assert answer.code == 3 and "line" in answer.err and "hint:" in answer.err
+
+
+def test_an_unknown_person_is_named_with_those_there_are(anr: Any, noise: Path) -> None:
+    anr("capture", "--source", noise, "--person", "ada")
+    for arguments in (["render", "--orbit", "--person", "bob"], ["tryon", "--face", "ada", "--shirt", "bob", "--orbit"],
+                      ["fit", "--person", "bob"], ["eval", "--person", "bob"]):  # fmt: skip
+        answer = anr(*arguments)
+        assert answer.code == 3 and "'bob'" in answer.err and "there is ada" in answer.err
+
+
+def test_nobody_in_the_clip_names_how_many_frames_were_searched(anr: Any, noise: Path, tmp_path: Path) -> None:
+    answer = anr("fit", "--person", "me")
+    assert answer.code == 3                             # there is no recording yet
+    anr("capture", "--source", noise)
+    answer = anr("fit")
+    assert answer.code == 3 and "30" in answer.err and "hint:" in answer.err
+    assert left_behind(tmp_path / "workspace") == ["v001"]          # the capture alone
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(
+    anr: Any, noise: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+
+    def full(path: Path, raw: object, flags: object) -> None:
+        written.append(path)
+        if len(written) == 10:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        path.write_bytes(b"picture")
+
+    monkeypatch.setattr("pipelines.media.images._write", full)
+    answer = anr("capture", "--source", noise)
+    assert answer.code == 3 and "disk is full" in answer.err and "hint:" in answer.err
+    assert len(written) >= 10 and left_behind(tmp_path / "workspace") == []
+
+
+def test_a_newer_workspace_is_refused(anr: Any, tmp_path: Path) -> None:
+    (tmp_path / "workspace").mkdir()
+    (tmp_path / "workspace" / "workspace.json").write_text('{"schema": 99}')
+    for command in ("status", "fit", "clean"):
+        answer = anr(command)
+        assert answer.code == 3 and "newer version" in answer.err and "99" in answer.err
+
+
+def test_an_interruption_is_130(anr: Any, noise: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(request: Request) -> Footage:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipelines.sources.open_source", interrupted)
+    answer = anr("capture", "--source", noise)
+    assert answer.code == 130 and "Interrupted" in answer.err
+    assert left_behind(tmp_path / "workspace") == []
+
+
+def test_a_bug_of_ours_is_1_and_its_traceback_is_saved(anr: Any, noise: Path, tmp_path: Path,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(request: Request) -> Footage:
+        raise RuntimeError("this cannot be")
+
+    monkeypatch.setattr("pipelines.sources.open_source", wrong)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    answer = anr("capture", "--source", noise)
+    assert answer.code == 1 and "RuntimeError: this cannot be" in answer.err and "Traceback" not in answer.err
+    (saved,) = tmp_path.glob("anr-bug-*.txt")
+    assert str(saved) in answer.err and "Traceback" in saved.read_text()
+    assert "Traceback" in anr("--verbose", "capture", "--source", noise).err
+
+
+def test_status_lists_and_verify_finds_damage(anr: Any, noise: Path, tmp_path: Path) -> None:
+    anr("capture", "--source", noise, "--person", "ada")
+    listed = anr("status")
+    assert listed.code == 0 and "up to date" in listed.out and "missing" in listed.out
+    assert anr("status", "--verify").code == 0
+    (tmp_path / "workspace/people/ada/capture/v001/color/00003.jpg").write_bytes(b"damaged")
+    answer = anr("status", "--verify")
+    assert answer.code == 3 and "color/00003.jpg" in answer.err
+
+
+def test_clean_removes_what_newer_versions_replaced(anr: Any, noise: Path, tmp_path: Path) -> None:
+    anr("capture", "--source", noise)
+    anr("capture", "--source", noise, "--height-m", "1.7")
+    place = tmp_path / "workspace/people/me/capture"
+    assert "v001" in anr("clean", "--dry-run").out and (place / "v001").exists()
+    assert anr("clean").code == 0
+    assert not (place / "v001").exists() and (place / "v002").exists()
+    assert "nothing to remove" in anr("clean").out
+
+
+def test_doctor_lists_parts_and_remedies(anr: Any) -> None:
+    answer = anr("doctor")
+    assert answer.code == 0 and "Everything that is needed works." in answer.out
+    for part in ("torch", "mediapipe", "ffmpeg program", "nvdiffrast", "pretrained weights"):
+        assert part in answer.out
+
+
+def test_doctor_is_3_when_a_needed_part_is_missing(anr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pymatting", None)             # importing it now raises ImportError
+    answer = anr("doctor")
+    assert answer.code == 3 and "pymatting" in answer.err and "pip install" in answer.err
+
+
+def test_every_command_is_a_python_function(noise: Path, tmp_path: Path) -> None:
+    report = anrcli.capture(workspace=tmp_path / "ws", source=str(noise), person="ada")
+    assert report.figures["frames"] == 30 and report.outputs["folder"].is_dir()
+    with pytest.raises(AnrError, match="bob"):
+        anrcli.fit(workspace=tmp_path / "ws", person="bob")
+    with pytest.raises(TypeError, match="no option 'nonsense'"):
+        anrcli.fit(workspace=tmp_path / "ws", nonsense=1)
+    with pytest.raises(AttributeError):
+        anrcli.nonsense()
+
+
+def test_a_bar_shows_label_and_yields_everything(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    progress = ShownProgress(Console())
+    seen = []
+    for outer in progress.track(range(2), "Outer"):
+        progress.note("in between")
+        seen += [(outer, inner) for inner in progress.track(iter("ab"), "Inner", total=2)]
+    assert seen == [(0, "a"), (0, "b"), (1, "a"), (1, "b")]
+    assert "Outer" in capsys.readouterr().err
+    assert list(progress.track(iter(range(3)), "Length not known")) == [0, 1, 2]
+
+
+def test_what_libraries_write_natively_does_not_reach_the_screen(capfd: pytest.CaptureFixture[str]) -> None:
+    with native_messages_aside():
+        os.write(2, b"native noise\n")
+        Console().say("a note")
+    os.write(2, b"afterwards\n")
+    err = capfd.readouterr().err
+    assert "native noise" not in err and "a note" in err and "afterwards" in err
+
+
+def test_lengths_of_time_read_well() -> None:
+    assert [duration(s) for s in (0.2, 45, 150, 7200)] == ["1 s", "45 s", "2 min", "2.0 h"]
