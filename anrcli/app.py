@@ -119,8 +119,14 @@ def _save_traceback(typed: Sequence[str]) -> str:
     return file.name
 
 
-app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  context_settings={"help_option_names": ["--help", "-h"]})
+app = typer.Typer(
+    help=HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
 
 
 def _version(asked: bool) -> None:
@@ -184,4 +190,4 @@ def _typer_parameter(parameter: Parameter) -> inspect.Parameter:
 
 
 for _each in COMMANDS.values():
-    app.command(_each.name, help=_each.help, rich_help_panel=_each.group)(_typer_function(_each))
+    app.command(_each.name, help=_each.help, short_help=_each.help)(_typer_function(_each))

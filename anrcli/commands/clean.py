@@ -56,7 +56,14 @@ def _folder(stage: Stage) -> str:
     return stage.folder_name or stage.name
 
 
-CLEAN = Command("clean", "Removes old versions: results that newer ones replaced.",
-                (Parameter("dry_run", bool, "Only say what would be removed.", False),
-                 Parameter("interrupted", bool, "Also remove interrupted trainings that could be resumed.", False)),
-                clean, group="Workspace")
+CLEAN = Command(
+    "clean",
+    "Removes old versions: results that newer ones replaced.",
+    (
+        Parameter("dry_run", bool, "Only say what would be removed.", flag="--dry-run"),
+        Parameter(
+            "interrupted", bool, "Also remove interrupted trainings that could be resumed.", flag="--interrupted"
+        ),
+    ),
+    clean,
+)

@@ -28,8 +28,8 @@ class Parameter:
     @property
     def flags(self) -> str:
         """As Typer takes it: `--size`, or `--accept/--no-accept`."""
-        flag = self.flag or "--" + self.name.replace("_", "-")
-        return f"{flag}/--no-{flag.removeprefix('--')}" if self.type is bool and "/" not in flag else flag
+        plain = self.name.replace("_", "-")
+        return self.flag or (f"--{plain}/--no-{plain}" if self.type is bool else f"--{plain}")
 
     @property
     def help_with_default(self) -> str:
@@ -55,7 +55,6 @@ class Command:
     help: str
     parameters: tuple[Parameter, ...]
     call: Callable[..., Report]
-    group: str = "Chain"
 
     def as_function(self) -> Callable[..., Report]:
         """The command for Python callers: keyword options, a workspace folder, an optional Progress."""

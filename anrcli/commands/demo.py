@@ -83,4 +83,4 @@ DEMO = Command(
     (Parameter("seconds", float, "How long each of them is filmed.", SECONDS),
      Parameter("size", int, "Width and height of their recordings, in pixels.", SIZE),
      Parameter("minutes", float, "How long to train.", MINUTES)),
-    demo, group="Start here")
+    demo)

@@ -162,5 +162,4 @@ def _disk(root: Path) -> Finding:
 
 
 DOCTOR = Command(
-    "doctor", "Shows what works on this machine and how to mend what does not.", (), doctor, group="Workspace"
-)
+    "doctor", "Shows what works on this machine and how to mend what does not.", (), doctor)

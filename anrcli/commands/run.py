@@ -50,5 +50,4 @@ def _parameters() -> tuple[Parameter, ...]:
 
 
 RUN = Command(
-    "run", "Goes from a recording to a rendered video in one command.", _parameters(), run, group="Start here"
-)
+    "run", "Goes from a recording to a rendered video in one command.", _parameters(), run)

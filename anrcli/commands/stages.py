@@ -57,9 +57,7 @@ def _command(stage: Stage) -> Command:
         stage.name,
         HELP[stage.name],
         (*own, *(p for p in parameters_of(stage.Options) if p.name not in names)),
-        call,
-        group="Stages",
-    )
+        call)
 
 
 def run_stage(workspace: Workspace, name: str, progress: Progress, typed: Mapping[str, Any]) -> Report:

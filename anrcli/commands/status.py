@@ -42,6 +42,9 @@ def every_version(workspace: Workspace) -> list[Version]:
     return [version for folder in folders for version in versions(folder)]
 
 
-STATUS = Command("status", "Shows what is in the workspace and what is out of date.",
-                 (Parameter("verify", bool, "Compare every file with the digest written when it was made.", False),),
-                 show_status, group="Workspace")
+STATUS = Command(
+    "status",
+    "Shows what is in the workspace and what is out of date.",
+    (Parameter("verify", bool, "Compare every file with the digest written when it was made.", flag="--verify"),),
+    show_status,
+)
