@@ -1,0 +1,27 @@
+"""What is printed on clothes: small grey pictures, drawn at build time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def lettering(text: str, width: int, height: int, thickness: int) -> np.ndarray:
+    """(height, width) uint8: text that fills the picture, in blunt sporty letters."""
+    import cv2
+
+    font = cv2.FONT_HERSHEY_DUPLEX
+    (w, h), base = cv2.getTextSize(text, font, 4.0, thickness * 4)
+    canvas = np.zeros((h + base + 60, w + 60), np.uint8)
+    cv2.putText(canvas, text, (30, h + 30), font, 4.0, 255, thickness * 4, cv2.LINE_AA)
+    rows, columns = np.flatnonzero(canvas.any(1)), np.flatnonzero(canvas.any(0))
+    tight = canvas[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+    picture = np.zeros((height, width), np.uint8)
+    picture[2:-2, 2:-2] = cv2.resize(tight, (width - 4, height - 4), interpolation=cv2.INTER_AREA)
+    return picture
+
+
+def print_masks(name: str) -> dict[str, np.ndarray]:
+    """`print_front` and `print_back` of one person's top."""
+    if name == "ben":
+        return {"print_front": lettering("NORTH", 128, 40, 2), "print_back": lettering("07", 128, 128, 5)}
+    return {"print_front": np.zeros((2, 2), np.uint8), "print_back": np.zeros((2, 2), np.uint8)}
