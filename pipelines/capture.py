@@ -24,7 +24,7 @@ REMINDER = "Record only people who agreed to it, and to what their avatar will b
 class CaptureOptions:
     source: str = option("", "What to read: a video file, an RGB-D folder, or synthetic:NAME.", file=True)
     start: float = option(0.0, "Seconds to leave out at the beginning.")
-    seconds: float | None = option(None, "How many seconds to take (default: all; synthetic people: one turn).")
+    seconds: float | None = option(None, "How many seconds to take (default: all; of synthetic people 8).")
     max_frames: int | None = option(None, "Stop after this many frames.")
     height_m: float | None = option(None, "The person's height in metres; without depth nothing else gives the scale.")
     fov_deg: float | None = option(None, "Horizontal field of view of the camera, in degrees.")
@@ -34,7 +34,7 @@ class CaptureOptions:
     )
     studio_fps: float = option(15.0, "Frames per second of a synthetic recording.")
     studio_size: int = option(512, "Width and height of a synthetic recording, in pixels.")
-    studio_motion: str = option("capture", "What a synthetic person does.")
+    studio_motion: str = option("capture", "What a synthetic person does: capture (a turn, arms, legs) or walk.")
 
 
 def run(job: Job) -> Outcome:
