@@ -37,17 +37,19 @@ class FineBody:
 
 def bake(path: Path) -> None:
     fine = fine_body()
-    mean = fine.verts.mean(0)
+    mean = mirrored_too(fine.verts.mean(0, keepdims=True), fine.mirror).mean(0)
     skin = fine.skin
     kept, faces = decimate(mean, fine.faces, fine.mirror, edge_lengths(mean, skin), VERTEX_COUNT)
     verts, joints = fine.verts[:, kept], fine.joints
-    verts, joints = mirrored_too(verts, np.searchsorted(kept, fine.mirror[kept])), joints_mirrored_too(joints)
+    mirror = np.searchsorted(kept, fine.mirror[kept])
+    verts, joints = mirrored_too(verts, mirror), mirrored_too(joints, mirrored_joints())
     mean_verts, shape_dirs, mean_joints, joint_dirs = shape_space(verts, joints)
     ground = np.array([0.0, mean_verts[:, 1].min(), 0.0])
     mean_verts, mean_joints = mean_verts - ground, mean_joints - ground
     skin_indices, skin_weights = strongest_weights(skin[kept])
     face_region = face_regions(mean_verts, faces, skin[kept], mean_joints)
-    uvs, face_uvs = make_atlas(mean_verts, faces, face_region)
+    uvs, face_uvs = make_atlas(mean_verts, faces, face_region, dict(zip(JOINT_NAMES, mean_joints)),
+                               face_fingers(skin[kept], faces))
     np.savez_compressed(
         path,
         verts=mean_verts.astype(np.float32), faces=faces.astype(np.int32), shape_dirs=shape_dirs.astype(np.float32),
@@ -133,13 +135,9 @@ def edge_lengths(verts: np.ndarray, skin: np.ndarray) -> np.ndarray:
     return np.clip(length, 0.014, None)
 
 
-def mirrored_too(verts: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-    """(2N, V, 3): the people and their mirror images, so the shape space is symmetric."""
-    return np.concatenate([verts, verts[:, mirror] * [-1, 1, 1]])
-
-
-def joints_mirrored_too(joints: np.ndarray) -> np.ndarray:
-    return np.concatenate([joints, joints[:, mirrored_joints()] * [-1, 1, 1]])
+def mirrored_too(points: np.ndarray, mirror: np.ndarray) -> np.ndarray:
+    """(2N, V, 3): the people and their mirror images, so mean and shape space are symmetric."""
+    return np.concatenate([points, points[:, mirror] * [-1, 1, 1]])
 
 
 def shape_space(verts: np.ndarray, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -167,6 +165,16 @@ def strongest_weights(skin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     indices = np.argsort(-skin, axis=1, kind="stable")[:, :SKIN_WEIGHTS]
     weights = np.take_along_axis(skin, indices, axis=1)
     return indices, weights / weights.sum(1, keepdims=True)
+
+
+def face_fingers(skin: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(T,) which finger, 1 = thumb to 5, moves each face; 0 where none does."""
+    weight = skin[faces].mean(1)
+    fingers = np.stack([
+        weight[:, [j for j, name in enumerate(JOINT_NAMES) if name.startswith(f"finger{number}-")]].sum(1)
+        for number in range(1, 6)
+    ], axis=1)
+    return np.where(fingers.max(1) > 0.5, fingers.argmax(1) + 1, 0)
 
 
 def _to_our_axes(points: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ symmetric as the fine one. Used at bake time only.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,7 +22,6 @@ class _Mesh:
     faces: dict[int, tuple[int, int, int]]
     faces_of: list[set[int]]
     next_face: int
-    journal: list[tuple[list[tuple[int, tuple[int, int, int]]], list[int]]] = field(default_factory=list)
 
     def remove(self, index: int) -> tuple[int, int, int]:
         face = self.faces.pop(index)
@@ -52,9 +51,7 @@ def decimate(
     source    Garland and Heckbert, Surface Simplification Using Quadric Error Metrics, SIGGRAPH 1997, plus a term
               for edge length, without which limbs get 10 cm edges and 5 degree slivers
     """
-    mesh = _Mesh(
-        verts, dict(enumerate(map(tuple, faces.tolist()))), [set() for _ in verts], len(faces)
-    )
+    mesh = _Mesh(verts, dict(enumerate(map(tuple, faces.tolist()))), [set() for _ in verts], len(faces))
     for index, face in mesh.faces.items():
         for v in face:
             mesh.faces_of[v].add(index)
@@ -136,9 +133,9 @@ def _allowed(mesh: _Mesh, gone: int, kept: int) -> bool:
     """Whether the collapse keeps the surface closed, unfolded and free of slivers."""
     ring, other = mesh.neighbours(gone), mesh.neighbours(kept)
     shared = ring & other
-    if kept not in ring or len(shared) != 2 or len((ring | other) - {gone, kept}) > MOST_NEIGHBOURS + 4:
+    if kept not in ring or len(shared) != 2 or not 3 <= len(ring | other) - 2 <= MOST_NEIGHBOURS:
         return False
-    if len(ring | other) - 2 < 3 or any(len(mesh.faces_of[w]) <= 3 for w in shared):
+    if any(len(mesh.faces_of[w]) <= 3 for w in shared):
         return False
     faces = np.array([mesh.faces[index] for index in mesh.faces_of[gone]])
     stay = faces[~(faces == kept).any(1)]
@@ -150,9 +147,7 @@ def _allowed(mesh: _Mesh, gone: int, kept: int) -> bool:
     if (turn <= STEEPEST_TURN_COS * scale).any():
         return False
     limit = np.minimum(np.deg2rad(SMALLEST_ANGLE_DEG), _smallest_angles(before).min())
-    if (_smallest_angles(after) < limit).any():
-        return False
-    return len(other | ring) - 2 <= MOST_NEIGHBOURS
+    return not (_smallest_angles(after) < limit).any()
 
 
 def _normals(corners: np.ndarray) -> np.ndarray:

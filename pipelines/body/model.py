@@ -139,11 +139,12 @@ def _load(path: Path) -> Body:
                        hint="Install the package again, or bake it: python -m pipelines.body.bake")
     with np.load(path) as stored:
         joint_names = tuple(str(name) for name in stored["joint_names"])
+        skin_weights = stored["skin_weights"].astype(np.float64)
         body = Body(
             verts=stored["verts"].astype(np.float64), faces=stored["faces"],
             shape_dirs=stored["shape_dirs"].astype(np.float64), rest_joints=stored["rest_joints"].astype(np.float64),
             joint_dirs=stored["joint_dirs"].astype(np.float64), joint_names=joint_names, parents=stored["parents"],
-            skin_indices=stored["skin_indices"], skin_weights=stored["skin_weights"].astype(np.float64),
+            skin_indices=stored["skin_indices"], skin_weights=skin_weights / skin_weights.sum(1, keepdims=True),
             uvs=stored["uvs"], face_uvs=stored["face_uvs"], face_region=stored["face_region"],
             region_names=REGION_NAMES, version=str(stored["version"]),
         )
