@@ -14,7 +14,7 @@ def resample(motion: Motion, fps: float) -> Motion:
     if not fps > 0:
         raise ValueError(f"fps must be positive, got {fps}")
     count = len(motion.joint_rotations)
-    if abs(fps - motion.fps) < 1e-6 * motion.fps or count < 2:
+    if abs(fps - motion.fps) < 5e-3 * motion.fps or count < 2:     # 30.003 is 30
         return Motion(motion.joint_rotations, motion.root_translation, fps)
     duration_s = (count - 1) / motion.fps
     at = np.minimum(np.arange(int(np.floor(duration_s * fps + 1e-6)) + 1) * motion.fps / fps, count - 1)
