@@ -19,12 +19,12 @@ from pipelines.body.model import (
     rest_pose,
     sequence_frames,
 )
-from pipelines.body.regions import face_neighbours, shortest_border
+from pipelines.body.regions import shortest_border
 from pipelines.body.skeleton import JOINT_NAMES, PARENTS, mirrored_joints, subtree
 from pipelines.body.surface import (
     OUTSIDE,
-    chart_map,
     face_charts,
+    face_neighbours,
     region_map,
     region_texels,
     vertex_normals,
@@ -307,17 +307,27 @@ def test_the_region_map_knows_the_texels_of_all_regions_and_their_gutters(body: 
     assert (regions != OUTSIDE).mean() > (-_signed_area(body)) + 0.05
 
 
-def test_soft_region_weights_stay_in_their_charts(body: Body) -> None:
-    shirt = region_texels(body, SHIRT, 256, 2.0)
+def test_region_weights_soften_where_regions_meet_and_only_there(body: Body) -> None:
+    regions, soft_px = region_map(body, 256), 3.0
+    shirt = region_texels(body, SHIRT, 256, soft_px)
     assert shirt.shape == (256, 256) and shirt.dtype == np.float32
-    assert shirt.min() >= 0 and shirt.max() <= 1
-    regions = region_map(body, 256)
     inside = np.isin(regions, [body.region_names.index(name) for name in SHIRT])
-    assert shirt[inside].mean() > 0.95 and shirt[(chart_map(body, 256) < 0)].max() == 0
-    everything = region_texels(body, body.region_names, 128, 2.0)
-    assert everything[region_map(body, 128) != OUTSIDE].min() > 0.999
-    hard = region_texels(body, ["face"], 256, 0)
-    np.testing.assert_array_equal(hard, regions == 0)
+    assert shirt[inside].min() >= 0.5 and shirt[~inside].max() <= 0.5
+    hips = regions == body.region_names.index("hips")
+    assert 0.2 < shirt[hips].max() <= 0.5           # the waist is a seam, and soft on its other side too
+    assert shirt[np.isin(regions, [body.region_names.index("face"), OUTSIDE])].max() == 0
+    # the seams at the elbows lie within the shirt
+    elbow = region_texels(body, ["lower_arm_l"], 256, soft_px)
+    upper_arm = regions == body.region_names.index("upper_arm_l")
+    assert elbow[upper_arm].max() > 0.2 and (shirt[upper_arm & (elbow > 0.2)] == 1).mean() > 0.95
+    assert (region_texels(body, body.region_names, 128, 2.0) == (region_map(body, 128) != OUTSIDE)).all()
+    np.testing.assert_array_equal(region_texels(body, ["face"], 256, 0), regions == 0)
+
+
+def test_weights_of_complementary_regions_sum_to_one(body: Body) -> None:
+    others = [name for name in body.region_names if name not in SHIRT]
+    both = region_texels(body, SHIRT) + region_texels(body, others)
+    np.testing.assert_allclose(both, region_map(body) != OUTSIDE, atol=1e-6)
 
 
 def test_unknown_names_and_wrong_shapes_are_named(body: Body, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 
 from pipelines.body.flatten import flatten_disk
 from pipelines.body.packing import pack
-from pipelines.body.regions import face_neighbours, shortest_border
-from pipelines.body.surface import REGION_NAMES
+from pipelines.body.regions import shortest_border
+from pipelines.body.surface import REGION_NAMES, face_neighbours
 
 # Texels per metre beside the trunk's: what people look at gets more.
 DENSITY = {"face": 2.6, "scalp": 1.25, "neck": 1.25, "hand_l": 1.4, "hand_r": 1.4}
@@ -155,7 +155,8 @@ def _opened(faces: np.ndarray, seam: set[tuple[int, int]]) -> tuple[np.ndarray, 
     from scipy.sparse.csgraph import connected_components
 
     side: dict[tuple[int, int], tuple[int, int]] = {}
-    starts, ends = [], []
+    starts: list[int] = []
+    ends: list[int] = []
     for row, face in enumerate(faces.tolist()):
         for k in range(3):
             a, b = face[k], face[(k + 1) % 3]

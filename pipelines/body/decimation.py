@@ -15,21 +15,23 @@ SMALLEST_ANGLE_DEG = 14.0       # a collapse may not make a triangle sharper tha
 STEEPEST_TURN_COS = 0.35        # a collapse may not turn a triangle further than this
 MOST_NEIGHBOURS = 9
 
+Face = tuple[int, int, int]
+
 
 @dataclass
 class _Mesh:
     verts: np.ndarray                   # (V, 3)
-    faces: dict[int, tuple[int, int, int]]
+    faces: dict[int, Face]
     faces_of: list[set[int]]
     next_face: int
 
-    def remove(self, index: int) -> tuple[int, int, int]:
+    def remove(self, index: int) -> Face:
         face = self.faces.pop(index)
         for v in face:
             self.faces_of[v].discard(index)
         return face
 
-    def add(self, index: int, face: tuple[int, int, int]) -> None:
+    def add(self, index: int, face: Face) -> None:
         self.faces[index] = face
         for v in face:
             self.faces_of[v].add(index)
@@ -99,15 +101,15 @@ def decimate(
                 if other not in touched:
                     push(other, w)
 
-    kept = np.array(sorted({v for face in mesh.faces.values() for v in face}))
+    vertices = np.array(sorted({v for face in mesh.faces.values() for v in face}))
     place = np.full(len(verts), -1)
-    place[kept] = np.arange(len(kept))
-    return kept, place[np.array(sorted(mesh.faces.values()))].astype(np.int32)
+    place[vertices] = np.arange(len(vertices))
+    return vertices, place[np.array(sorted(mesh.faces.values()))].astype(np.int32)
 
 
 def _collapse_all(mesh: _Mesh, pairs: list[tuple[int, int]]) -> bool:
     """Collapses each (gone, kept) pair, or none of them; says which."""
-    undo = []
+    undo: list[tuple[list[int], list[tuple[int, Face]]]] = []
     for gone, kept in pairs:
         if not _allowed(mesh, gone, kept):
             for added, removed in reversed(undo):
@@ -122,7 +124,8 @@ def _collapse_all(mesh: _Mesh, pairs: list[tuple[int, int]]) -> bool:
             mesh.remove(index)
         for _, face in removed:
             if kept not in face:
-                mesh.add(mesh.next_face, tuple(kept if v == gone else v for v in face))
+                a, b, c = (kept if v == gone else v for v in face)
+                mesh.add(mesh.next_face, (a, b, c))
                 added.append(mesh.next_face)
                 mesh.next_face += 1
         undo.append((added, removed))

@@ -57,7 +57,7 @@ def _placed(turned: list[list[np.ndarray]], faces: list[np.ndarray], order: np.n
     result: list[np.ndarray | None] = [None] * len(turned)
     for chart in order:
         spectrum = rfft2(blocked.astype(np.float32), padded)
-        choice = (-1.0, 0, 0, None, None)
+        choice: tuple[float, int, int, np.ndarray | None, np.ndarray | None] = (-1.0, 0, 0, None, None)
         for positions in turned[chart]:
             texels = positions * scale
             texels = texels - texels.min(0)
@@ -77,12 +77,12 @@ def _placed(turned: list[list[np.ndarray]], faces: list[np.ndarray], order: np.n
             at = np.unravel_index(touching.argmax(), touching.shape)
             if free[at] and touching[at] > choice[0]:
                 choice = (float(touching[at]), int(at[0]) + 1, int(at[1]) + 1, texels, mask)
-        _, row, column, texels, mask = choice
-        if texels is None or mask is None:
+        _, row, column, best, shape = choice
+        if best is None or shape is None:
             return None
-        result[chart] = texels + np.array([column, row])
+        result[chart] = best + np.array([column, row])
         full = np.zeros_like(blocked)
-        full[row:row + mask.shape[0], column:column + mask.shape[1]] = mask
+        full[row:row + shape.shape[0], column:column + shape.shape[1]] = shape
         blocked |= binary_dilation(full, square)
     return [chart for chart in result if chart is not None]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipelines.body.skeleton import JOINT_NAMES, joint_index
-from pipelines.body.surface import REGION_NAMES
+from pipelines.body.surface import REGION_NAMES, face_neighbours
 
 _ARM = ("upperarm", "lowerarm", "wrist", "metacarpal", "finger")
 
@@ -44,7 +44,7 @@ def face_regions(verts: np.ndarray, faces: np.ndarray, skin: np.ndarray, joints:
     trunk = ~(arms["L"] | arms["R"])
 
     # trousers: below a waistband a hand's breadth above the hip joints; each leg starts at the fold of the groin
-    waist = 0.4 * joint("spine04")[1] + 0.6 * joint("spine03")[1]
+    waist = 0.7 * joint("spine04")[1] + 0.3 * joint("spine03")[1]
     region[trunk & border(np.where(trunk, waist - y, -0.1))] = name("hips")
     leg_top = _crotch_height(verts, joints) + 0.012 + 0.5 * x
     for side, sign in (("L", 1), ("R", -1)):
@@ -103,16 +103,6 @@ def shortest_border(verts: np.ndarray, faces: np.ndarray, signed_m: np.ndarray, 
     inside = np.zeros(count + 2, dtype=bool)
     inside[breadth_first_order(left, source, return_predecessors=False)] = True
     return inside[:count]
-
-
-def face_neighbours(faces: np.ndarray) -> np.ndarray:
-    """(T, 3) the face across the edge (k, k+1) of each face of a closed mesh."""
-    edges = np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2)
-    count = faces.max() + 1
-    forward = edges[:, 0].astype(np.int64) * count + edges[:, 1]
-    backward = edges[:, 1].astype(np.int64) * count + edges[:, 0]
-    order = np.argsort(forward)
-    return (order[np.searchsorted(forward[order], backward)] // 3).reshape(-1, 3)
 
 
 def _crotch_height(verts: np.ndarray, joints: np.ndarray) -> float:

@@ -28,6 +28,16 @@ def vertex_normals(verts: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return area_normals(np.ascontiguousarray(verts, np.float64), np.ascontiguousarray(faces))
 
 
+def face_neighbours(faces: np.ndarray) -> np.ndarray:
+    """(T, 3) the face across the edge (k, k+1) of each face of a closed mesh."""
+    edges = np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2)
+    count = faces.max() + 1
+    forward = edges[:, 0].astype(np.int64) * count + edges[:, 1]
+    backward = edges[:, 1].astype(np.int64) * count + edges[:, 0]
+    order = np.argsort(forward)
+    return (order[np.searchsorted(forward[order], backward)] // 3).reshape(-1, 3)
+
+
 def region_map(body: Body, size: int = 256) -> np.ndarray:
     """(size, size) uint8: which region each texel belongs to, an index into `body.region_names`.
 
@@ -37,33 +47,32 @@ def region_map(body: Body, size: int = 256) -> np.ndarray:
 
 
 def region_texels(body: Body, names: tuple[str, ...] | list[str], size: int = 256, soft_px: float = 2.0) -> np.ndarray:
-    """(size, size) float32 weights 0..1: the named regions' texels, softened over about `soft_px` texels.
+    """(size, size) float32 weights 0..1: the named regions' texels, with a soft edge where they meet other regions.
 
-    Softening happens inside charts only: a texel's weight never comes from a neighbour chart across the gutter of
-    the atlas, and borders against regions that lie in other charts stay where they are.
+    On the border the weight is 0.5; it reaches 1 inside and 0 outside within `soft_px` texels, also where the border
+    is a seam and its two sides lie in charts apart. Seams within the named regions stay at 1. 0 far from charts.
     Unknown names: ValueError listing the names there are.
     """
     unknown = [name for name in names if name not in body.region_names]
     if unknown:
         raise ValueError(f"no region named {', '.join(unknown)}; regions are {', '.join(body.region_names)}")
-    regions = _region_map(body, size)
-    chosen = np.isin(regions, [body.region_names.index(name) for name in names]).astype(np.float32)
+    numbers = [body.region_names.index(name) for name in names]
+    chosen = np.isin(_region_map(body, size), numbers)
     if soft_px <= 0:
-        return chosen
-    from scipy.ndimage import gaussian_filter
+        return chosen.astype(np.float32)
+    from scipy.spatial import cKDTree
 
-    charts = chart_map(body, size)
-    soft = np.zeros_like(chosen)
-    for chart in np.unique(charts[charts >= 0]):
-        inside = charts == chart
-        if not chosen[inside].any():
-            continue
-        rows, columns = _bounds(inside, int(3 * soft_px) + 1)
-        here = inside[rows, columns].astype(np.float32)
-        weight = gaussian_filter(here, soft_px)
-        value = gaussian_filter(here * chosen[rows, columns], soft_px) / np.maximum(weight, 1e-6)
-        soft[rows, columns] = np.where(inside[rows, columns], value, soft[rows, columns])
-    return soft.clip(0, 1)
+    points, point_chart = _border_points(body, np.isin(body.face_region, numbers), size)
+    drawn, nearest, near = _texels(body, size)
+    chart_of = np.where(drawn >= 0, face_charts(body)[drawn], -1)
+    weights = chosen.astype(np.float32)
+    for chart in np.unique(point_chart):
+        rows, columns = np.nonzero(chart_of == chart)
+        distance = cKDTree(points[point_chart == chart]).query(np.stack([columns + 0.5, rows + 0.5], axis=1))[0]
+        share = 0.5 + 0.5 * np.minimum(distance / soft_px, 1)
+        weights[rows, columns] = np.where(chosen[rows, columns], share, 1 - share)
+    # A gutter continues the texel beside it, so sampling across a chart's edge changes nothing.
+    return np.where(near, weights[nearest], 0).astype(np.float32)
 
 
 def face_charts(body: Body) -> np.ndarray:
@@ -84,27 +93,33 @@ def chart_map(body: Body, size: int = 256) -> np.ndarray:
 
 def face_map(body: Body, size: int = 256) -> np.ndarray:
     """(size, size) int32: the face whose texel this is, dilated into the gutters by the nearest face; -1 elsewhere."""
-    return _face_map(body, size).copy()
+    drawn, nearest, near = _texels(body, size)
+    return np.where(near, drawn[nearest], -1)
 
 
 @lru_cache(maxsize=8)
 def _region_map(body: Body, size: int) -> np.ndarray:
-    texel_face = _face_map(body, size)
+    texel_face = face_map(body, size)
     return np.where(texel_face >= 0, body.face_region[texel_face], OUTSIDE).astype(np.uint8)
 
 
 @lru_cache(maxsize=8)
-def _face_map(body: Body, size: int) -> np.ndarray:
+def _texels(body: Body, size: int) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """The face over each texel's centre (-1 none); for all texels the nearest one with a face; whether it is near."""
     from scipy.ndimage import distance_transform_edt
 
     from pipelines.body.kernels import draw_triangles
 
     drawn = draw_triangles(np.ascontiguousarray(body.uvs[body.face_uvs] * size, np.float64), size)
     distance, (rows, columns) = distance_transform_edt(drawn < 0, return_indices=True)
-    return np.where(distance <= GUTTER_TEXELS_AT_256 * size / 256, drawn[rows, columns], -1)
+    return drawn, (rows, columns), distance <= GUTTER_TEXELS_AT_256 * size / 256
 
 
-def _bounds(inside: np.ndarray, margin: int) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    return (slice(max(rows[0] - margin, 0), rows[-1] + margin + 1),
-            slice(max(columns[0] - margin, 0), columns[-1] + margin + 1))
+def _border_points(body: Body, chosen: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points (N, 2) in texels on the edges between chosen faces (T,) and others, in both charts; their charts (N,)."""
+    face, side = np.nonzero(chosen[:, None] != chosen[face_neighbours(body.faces)])
+    start = body.uvs[body.face_uvs[face, side]].astype(np.float64) * size
+    end = body.uvs[body.face_uvs[face, (side + 1) % 3]].astype(np.float64) * size
+    shares = np.linspace(0, 1, 33)[:, None, None]
+    points = start + shares * (end - start)
+    return points.reshape(-1, 2), np.tile(face_charts(body)[face], len(shares))
