@@ -9,23 +9,21 @@ from pipelines.core.records import BodyPose, Motion
 
 PLANTED_SPEED = 0.35                    # m/s: a foot slower than this may be standing
 PLANTED_HEIGHT_M = 0.06                 # and so near the lowest it gets
+LONGEST_JUMP_S = 1.0
 SMOOTHING_S = 0.12
 
 
 def stand_on_floor(motion: Motion, body: Body, betas: np.ndarray) -> Motion:
-    """The motion lifted or lowered, smoothly in time, so that planted feet meet the floor at y = 0.
+    """The motion lifted or lowered, smoothly in time, so that what stands meets the floor at y = 0.
 
-    Where no foot is planted (a jump) the correction runs on between the contacts around it, so that the jump keeps
-    its height; no vertex ends up below the floor.
+    Where nothing stands (a jump) the correction runs on between the contacts around it, so that the jump keeps its
+    height. Nobody stays in the air for a second: an actor whose recording drifts upwards comes back to the floor.
+    No vertex ends up below it.
     """
     lowest = lowest_points(motion, body, betas)
-    planted = _planted(motion, body, betas, lowest)
-    frames = np.arange(len(lowest), dtype=float)
-    if planted.any():
-        lift = np.interp(frames, frames[planted], -lowest[planted])
-        lift = _smoothed(lift, SMOOTHING_S * motion.fps)
-    else:
-        lift = np.full(len(lowest), -float(lowest.min()))
+    touching = np.flatnonzero(_touching(motion, body, betas, lowest))
+    lift = np.interp(np.arange(len(lowest)), touching, -lowest[touching])
+    lift = _smoothed(lift, SMOOTHING_S * motion.fps)
     lift = lift + np.maximum(0.0, -(lowest + lift))
     root = motion.root_translation.copy()
     root[:, 1] += lift
@@ -39,15 +37,21 @@ def lowest_points(motion: Motion, body: Body, betas: np.ndarray) -> np.ndarray:
     return np.array(heights)
 
 
-def _planted(motion: Motion, body: Body, betas: np.ndarray, lowest: np.ndarray) -> np.ndarray:
-    """(F,) bool: frames in which some foot stands."""
+def _touching(motion: Motion, body: Body, betas: np.ndarray, lowest: np.ndarray) -> np.ndarray:
+    """(F,) bool: frames in which the body must be on the floor: a foot stands, or it is as low as it gets for a while.
+
+    Never empty.
+    """
     if len(lowest) < 2:
         return np.ones(len(lowest), bool)
+    reach = min(max(1, round(LONGEST_JUMP_S / 2 * motion.fps)), len(lowest) - 1)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(lowest, reach, mode="edge"), 2 * reach + 1)
+    floor = around.min(axis=1)
     joints = pose_sequence(body, betas, motion.joint_rotations, motion.root_translation)
     feet = joints[:, [body.joint_names.index("foot.L"), body.joint_names.index("foot.R")]]      # (F, 2, 3)
     speed = np.linalg.norm(np.gradient(feet, axis=0), axis=-1).min(axis=1) * motion.fps
-    floor = np.percentile(lowest, 5)
-    return (speed < PLANTED_SPEED) & (lowest < floor + PLANTED_HEIGHT_M)
+    stands = (speed < PLANTED_SPEED) & (lowest < floor + PLANTED_HEIGHT_M)
+    return stands | (lowest <= floor)
 
 
 def _smoothed(track: np.ndarray, sigma: float) -> np.ndarray:
