@@ -11,7 +11,7 @@ from pipelines.body.skeleton import JOINT_NAMES
 from pipelines.studio import hairdresser, materials, wardrobe
 from pipelines.studio.actors import ASSETS, FOLD_SCALE_M, POSITION_SCALE_M
 from pipelines.studio.makeup import EYE_LOOKS, paint_skin, tint_eyes
-from pipelines.studio.meshwork import Hull, Layer, join, normals_of, subdivide, submesh
+from pipelines.studio.meshwork import Hull, Layer, boundary_vertices, join, subdivide, submesh
 from pipelines.studio.occlusion import ambient_occlusion
 from pipelines.studio.prints import print_masks
 from pipelines.studio.wardrobe import Figure
@@ -31,6 +31,7 @@ class Identity:
     hair: tuple[float, float, float] = (0.2, 0.12, 0.08)
     bearded: bool = False
     long_haired: bool = False
+    hooded: bool = False
     top: dict[str, float] = field(default_factory=dict)
     top_material: int = materials.STRIPES
     bottom: dict[str, float] = field(default_factory=dict)
@@ -47,7 +48,7 @@ IDENTITIES = {
         skin=(0.87, 0.68, 0.58), hair=(0.36, 0.18, 0.09), long_haired=True,
         top=dict(gap_m=0.010, hem_m=0.070, sleeve=0.72, neck_m=0.085, neck_front_m=0.030, rumple_m=0.0035, flare_m=0.014),
         top_material=materials.STRIPES,
-        bottom=dict(gap_m=0.006, bottom_gap_m=0.010, rise_m=0.20, ankle_m=0.115),
+        bottom=dict(gap_m=0.006, bottom_gap_m=0.010, rise_m=0.20, ankle_m=0.105),
         bottom_material=materials.CANVAS,
         top_colours=((0.91, 0.89, 0.84), (0.72, 0.13, 0.16)), bottom_colours=((0.30, 0.33, 0.22), (0.4, 0.4, 0.3)),
         shoe=((0.93, 0.92, 0.90), (0.97, 0.97, 0.96), (0.75, 0.30, 0.28)),
@@ -55,11 +56,11 @@ IDENTITIES = {
     "ben": Identity(
         phenotype=dict(gender=0.0, age=0.70, muscle=0.58, weight=0.52, height=0.36, proportions=0.65, cupsize=0.5,
                        firmness=0.5, african=0.2, asian=0.1, caucasian=0.7),
-        skin=(0.76, 0.56, 0.45), hair=(0.11, 0.075, 0.055), bearded=True,
+        skin=(0.76, 0.56, 0.45), hair=(0.11, 0.075, 0.055), bearded=True, hooded=True,
         top=dict(gap_m=0.024, hem_m=0.045, sleeve=0.97, neck_m=0.078, neck_front_m=0.012, rumple_m=0.006, flare_m=0.012,
                  taut=24),
         top_material=materials.FLEECE,
-        bottom=dict(gap_m=0.013, bottom_gap_m=0.032, rise_m=0.20, ankle_m=0.035, rumple_m=0.0045),
+        bottom=dict(gap_m=0.013, bottom_gap_m=0.024, rise_m=0.20, ankle_m=0.022, rumple_m=0.0045, tube_m=0.074),
         bottom_material=materials.DENIM,
         top_colours=((0.10, 0.26, 0.55), (0.93, 0.93, 0.90)), bottom_colours=((0.25, 0.29, 0.37), (0.55, 0.60, 0.66)),
         shoe=((0.36, 0.22, 0.13), (0.86, 0.82, 0.74), (0.85, 0.80, 0.70)),
@@ -116,23 +117,16 @@ def uncovered(figure: Figure, garments: list[Layer], shoes: bool) -> np.ndarray:
     from scipy.spatial import cKDTree
 
     hidden = np.zeros(len(figure.verts), bool)
-    normals = normals_of(figure.verts, figure.faces)
     for garment in garments:
-        tree = cKDTree(garment.verts)
-        gap, near = tree.query(figure.verts)
-        over = np.einsum("vc,vc->v", garment.verts[near] - figure.verts, normals) > 0
-        rim = cKDTree(garment.verts[rim_of(garment)])
-        hidden |= (gap < 0.05) & over & (rim.query(figure.verts)[0] > 0.035)
+        gap, _ = cKDTree(garment.verts).query(figure.verts)
+        rim = cKDTree(garment.verts[boundary_vertices(garment.faces, len(garment.verts))])
+        past_rim, _ = rim.query(figure.verts)
+        # beyond a hem the nearest cloth is the hem itself
+        hidden |= (gap < np.minimum(0.06, 0.8 * past_rim)) & (past_rim > 0.035)
     if shoes:
         feet = figure.share("foot.L", "foot.R") > 0.9
         hidden |= feet & (figure.verts[:, 1] < 0.055)
     return ~hidden[figure.faces].all(1)
-
-
-def rim_of(layer: Layer) -> np.ndarray:
-    from pipelines.studio.meshwork import boundary_vertices
-
-    return boundary_vertices(layer.faces, len(layer.verts))
 
 
 def uv_values(raw: Raw, file: str) -> np.ndarray:
@@ -159,7 +153,7 @@ def dress(name: str, raw: Raw) -> dict[str, np.ndarray]:
     skin_faces, skin_verts, skin_weights = submesh(keep, figure.faces, figure.verts, figure.weights)
     face_uvs = figure.face_uvs[keep]
     skin = Layer(skin_verts, skin_faces, skin_weights, materials.SKIN, np.full((len(skin_verts), 3), 0.5))
-    layers = [skin, top, bottom, *shoes, *eyes_of(raw, name), hairdresser.cap(head, hair, 0.004, 0.014)]
+    layers = [skin, top, bottom, *([wardrobe.hood(figure, top)] if identity.hooded else []), *shoes, *eyes_of(raw, name), hairdresser.cap(head, hair, 0.004, 0.014)]
     if identity.long_haired:
         everything = join([Layer(figure.verts, figure.faces, figure.weights, 0, np.zeros((len(figure.verts), 3))), top],
                           len(wardrobe.FOLD_DRIVERS))

@@ -112,7 +112,7 @@ def long_hair(head: Head, clothed: Hull, colour: np.ndarray, count: int = 520, l
     part = 0.018
     side = np.where(root[:, 0] > part, 1.0, -1.0)
     back = np.clip((centre[2] + 0.03 - root[:, 2]) / 0.10, 0, 1)
-    flow = np.stack([side * (1.0 - 0.75 * back), -0.25 - 0.9 * back, -0.25 - 0.2 * back], 1)
+    flow = np.stack([side * (1.0 - back), -0.25 - 0.9 * back, -0.25 - 0.2 * back], 1)
     flow -= out * np.einsum("pc,pc->p", flow, out)[:, None]
     heading = flow / np.maximum(np.linalg.norm(flow, axis=1, keepdims=True), 1e-9)
     reach = length_m * random.uniform(0.80, 1.05, count)
@@ -124,11 +124,17 @@ def long_hair(head: Head, clothed: Hull, colour: np.ndarray, count: int = 520, l
     curl = random.uniform(0, 2 * np.pi, count)
     for k in range(1, steps):
         wave = 0.10 * np.sin(curl + k * 0.9)
-        fall = np.stack([side * 0.05 + 0.06 * wave, -np.ones(count), -0.10 + wave * 0.5], 1)
+        low = here[:, 1] < eye[1] - 0.09
+        ridge = np.where(here[:, 2] > figure.at("neck01")[2] + 0.01, 0.35, -0.35) * low
+        fall = np.stack([(1 - back) * side * 0.05 + 0.08 * wave, -np.ones(count), -0.10 * ~low + ridge + wave * 0.5], 1)
         heading = heading * 0.62 + fall * 0.38
         heading /= np.linalg.norm(heading, axis=1, keepdims=True)
         here = here + heading * step
         here = clothed.push_out(here, level)
+        # what would lie across a shoulder falls before or behind it
+        wide = 0.088 + 0.02 * np.clip((centre[2] - here[:, 2]) / 0.05, 0, 1)
+        drawn = np.clip(np.abs(here[:, 0]) - wide, 0, None) * np.clip((eye[1] - 0.07 - here[:, 1]) / 0.05, 0, 1)
+        here[:, 0] -= np.sign(here[:, 0]) * drawn
         radial = here - skull
         outward = radial / np.maximum(np.linalg.norm(radial, axis=1, keepdims=True), 1e-9)
         # hair keeps off the face: in front of the ears it hangs beside the cheeks
@@ -164,7 +170,7 @@ def hanging_weights(head: Head, clothed: Hull, points: np.ndarray) -> np.ndarray
     return own * (1 - low) + trunk * low
 
 
-def short_hair(head: Head, colour: np.ndarray, count: int = 1500, steps: int = 4) -> Layer:
+def short_hair(head: Head, colour: np.ndarray, count: int = 1900, steps: int = 4) -> Layer:
     """Short hair: longer and combed up and back on top, cropped at the sides and nape."""
     figure, random = head.figure, np.random.default_rng(17)
     ok = (figure.weights[:, subtree("head")].sum(1) > 0.5) & (head.ear < 0.3)
@@ -175,14 +181,17 @@ def short_hair(head: Head, colour: np.ndarray, count: int = 1500, steps: int = 4
     root = np.einsum("pk,pkc->pc", bary, figure.verts[figure.faces[row]])
     out = np.einsum("pk,pkc->pc", bary, normals[figure.faces[row]])
     top = np.clip((root[:, 1] - head.eyes[:, 1].mean() - 0.055) / 0.04, 0, 1)
-    length = (0.012 + 0.032 * top) * random.uniform(0.7, 1.25, count)
-    comb = np.stack([0.35 + 0 * top, 0.25 * top - 0.6 * (1 - top), -0.75 * np.ones(count)], 1)
-    comb += random.normal(size=(count, 3)) * 0.25
-    points, outs, here, heading = [root], [out], root, out * 0.8 + comb * 0.3
+    length = (0.014 + 0.034 * top) * random.uniform(0.7, 1.25, count)
+    lift_at = np.clip(head.above_hairline(root), 0, None)
+    comb = np.stack([0.45 + 0 * top, -0.7 * (1 - top), -0.8 * np.ones(count)], 1)
+    comb += random.normal(size=(count, 3)) * 0.22
+    comb -= out * np.einsum("pc,pc->p", comb, out)[:, None]
+    root = root + out * (0.003 + 0.009 * np.clip(lift_at / 0.10, 0, 1) ** 0.8)[:, None]
+    points, outs, here, heading = [root - out * 0.004], [out], root, out * (0.15 + 0.45 * top[:, None]) + comb
     for _ in range(1, steps):
-        heading = heading / np.linalg.norm(heading, axis=1, keepdims=True) * 0.6 + comb * 0.35
+        heading = heading / np.linalg.norm(heading, axis=1, keepdims=True) * 0.6 + comb * 0.4
         heading /= np.linalg.norm(heading, axis=1, keepdims=True)
-        here = here + heading * (length / (steps - 1))[:, None] + out * 0.0016 * (1 + top[:, None])
+        here = here + heading * (length / (steps - 1))[:, None] + out * (0.0004 + 0.0012 * top[:, None])
         points.append(here)
         outs.append(out)
     paths, outward = np.stack(points, 1), np.stack(outs, 1)
@@ -200,18 +209,20 @@ def beard_density(head: Head, points: np.ndarray, lips: np.ndarray) -> np.ndarra
     forward = (z - (head.centre[2] + 0.005)) / 0.02
     cheek = mouth[1] + 0.004 + 0.55 * np.clip(x - 0.030, 0, None) + 0.3 * np.clip(x - 0.055, 0, None)
     lower = np.clip((cheek - y) / 0.008, 0, 1) * np.clip((y - (mouth[1] - 0.072)) / 0.012, 0, 1)
-    moustache = np.clip((0.034 - x) / 0.006, 0, 1) * np.clip((mouth[1] + 0.0185 - y) / 0.003, 0, 1) * np.clip((y - mouth[1]) / 0.004, 0, 1)
-    side = np.clip((x - 0.058) / 0.006, 0, 1) * np.clip((eye[1] - 0.005 - y) / 0.01, 0, 1) * np.clip((y - mouth[1]) / 0.01, 0, 1)
-    side = side * np.clip(1 - (z - head.centre[2] - 0.045) / 0.012, 0, 1)
+    crest = mouth[1] + 0.0175 - 0.012 * np.clip(x / 0.034, 0, 1.2) ** 2
+    moustache = np.clip((0.036 - x) / 0.010, 0, 1) * np.clip((crest - y) / 0.004, 0, 1) * np.clip((y - mouth[1] + 0.006) / 0.004, 0, 1)
+    side = np.clip((x - 0.056) / 0.008, 0, 1) * np.clip((eye[1] + 0.012 - y) / 0.02, 0, 1) * np.clip((y - mouth[1] + 0.02) / 0.02, 0, 1)
+    side = side * np.clip(1 - (z - head.centre[2] - 0.036 + 0.25 * (y - mouth[1])) / 0.014, 0, 1) * 0.8
     spread = np.maximum(np.maximum(lower, moustache), side)
     return spread * np.clip(forward, 0, 1) * np.clip(1 - 1.6 * lips, 0, 1)
 
 
-def beard(head: Head, colour: np.ndarray, count: int = 1300, steps: int = 3) -> Layer:
+def beard(head: Head, colour: np.ndarray, count: int = 1700, steps: int = 3) -> Layer:
     figure, random = head.figure, np.random.default_rng(27)
     on_head = figure.share("neck03") > 0.5
     density = beard_density(head, figure.verts, head.lips) * on_head * (head.ear < 0.3)
-    row, bary = scatter(figure.faces, figure.verts, density[figure.faces].min(1), count, 28)
+    thick = density[figure.faces].min(1)
+    row, bary = scatter(figure.faces, figure.verts, np.where(thick > 0.2, thick, 0.0), count, 28)
     normals = normals_of(figure.verts, figure.faces)
     root = np.einsum("pk,pkc->pc", bary, figure.verts[figure.faces[row]])
     out = np.einsum("pk,pkc->pc", bary, normals[figure.faces[row]])
@@ -220,6 +231,6 @@ def beard(head: Head, colour: np.ndarray, count: int = 1300, steps: int = 3) -> 
     length = 0.010 * random.uniform(0.6, 1.2, (count, 1))
     grow = np.linspace(0, 1, steps)
     paths = root[:, None] + heading[:, None] * (length[:, None] * grow[None, :, None])
-    width = np.interp(grow, [0, 0.5, 1], [0.0045, 0.004, 0.001])[None] * np.ones((count, 1))
+    width = np.interp(grow, [0, 0.5, 1], [0.0032, 0.003, 0.0008])[None] * np.ones((count, 1))
     own = np.repeat(np.einsum("pk,pkj->pj", bary, figure.weights[figure.faces[row]]), steps, axis=0)
     return strand_layer(head, paths, np.repeat(out[:, None], steps, 1), width, colour, 0.18, own, 29)

@@ -159,11 +159,11 @@ def _fleece(x, y, z, nz, cut, colours, front, back):  # type: ignore[no-untyped-
                 if px < edge:
                     dark = max(dark, _line(py, 0.172, 0.0028, 0.0014))
             cord = _line(px, 0.030 + 0.05 * (cut[10] - y) * (cut[10] - y), 0.0042, 0.0015)
-            if y > cut[10] - 0.21 and y < cut[10] + 0.1:
+            if y > cut[10] - 0.185 and y < cut[10] + 0.1:
                 mark = max(mark, cord)
-            mark = max(mark, _mask_at(front, 0.5 + x / 0.25, (cut[10] - 0.115 - y) / 0.085))
+            mark = max(mark, _mask_at(front, 0.5 + x / 0.25, (cut[10] - 0.205 - y) / 0.080))
         else:
-            mark = max(mark, _mask_at(back, 0.5 - x / 0.25, (cut[10] - 0.085 - y) / 0.25))
+            mark = max(mark, _mask_at(back, 0.5 - x / 0.25, (cut[10] - 0.125 - y) / 0.25))
     dark = max(dark, _line(along, 0.012, 0.0028, 0.0014))
     shade = heather * (1 - 0.45 * dark)
     mark *= 0.93 + 0.07 * noise(x * 120, y * 120, z * 40)
@@ -182,7 +182,7 @@ def _denim(x, y, z, nz, leg, colours):  # type: ignore[no-untyped-def]
     thigh = math.exp(-(((y - leg[2] - 0.14) / 0.16) ** 2)) * front
     knee = math.exp(-(((y - leg[2] + 0.01) / 0.07) ** 2)) * front
     seat = math.exp(-(((y - leg[1] - 0.04) / 0.09) ** 2)) * _step(0.0, -0.8, nz)
-    worn = min(1.0, (0.75 * thigh + 0.6 * knee + 0.6 * seat) * (0.75 + 0.35 * noise(x * 60, y * 25, z * 60)))
+    worn = min(1.0, (0.60 * thigh + 0.45 * knee + 0.45 * seat) * (0.85 + 0.18 * noise(x * 70, y * 30, z * 70)))
     worn = max(0.0, worn * math.exp(-((px / 0.075) ** 2)))
     dark, stitch = 0.0, 0.0
     seam = leg[3] + 0.10 * (leg[1] - y) * 0.0
@@ -295,7 +295,9 @@ def shade(face_index, bary, faces, material, rest, rest_normals, verts, normals,
                 if m == 2:
                     gloss, sharp = 0.9, 180.0
                 elif m == 3:
-                    gloss, sharp = 0.07, 10.0
+                    gloss, sharp = 0.0, 12.0
+                    rough = noise(x * 420, y * 70, z * 420)
+                    nx, ny, nz = nx + 0.35 * rough, ny + 0.25 * rough, nz + 0.35 * noise(x * 300 + 7, y * 60, z * 300)
                 elif m == 4:
                     gloss, sharp = 0.06, 20.0
             else:
@@ -328,7 +330,7 @@ def shade(face_index, bary, faces, material, rest, rest_normals, verts, normals,
                             + light_rows[k, 2] * (pz + nz * 0.006) + light_rows[k, 3])
             lit = _lit(light, light[2], light_depth, 0.010 if m != 3 else 0.022, 1.3)
             up = 0.5 + 0.5 * ny
-            fill = open_sky * (0.80 + 0.20 * max(facing, 0.0))
+            fill = (0.14 + 0.86 * open_sky) * (0.80 + 0.20 * max(facing, 0.0))
             if m == 0:
                 wrap_r, wrap_g, wrap_b = 0.30, 0.14, 0.08
             elif m == 3:
@@ -342,6 +344,9 @@ def shade(face_index, bary, faces, material, rest, rest_normals, verts, normals,
             length = math.sqrt(hx * hx + hy * hy + hz * hz) + 1e-9
             half = max(0.0, (nx * hx + ny * hy + nz * hz) / length)
             shine = gloss * half**sharp * lit
+            if m == 3:                  # hair shines in its own colour
+                sheen = 1.0 + 0.9 * half**sharp * lit
+                r, g, bl = r * sheen, g * sheen, bl * sheen
             out[row, col, 0] = r * (key_colour[0] * direct_r + fill * (sky[0] * up + ground[0] * (1 - up))) + shine
             out[row, col, 1] = g * (key_colour[1] * direct_g + fill * (sky[1] * up + ground[1] * (1 - up))) + shine
             out[row, col, 2] = bl * (key_colour[2] * direct_b + fill * (sky[2] * up + ground[2] * (1 - up))) + shine
@@ -349,26 +354,36 @@ def shade(face_index, bary, faces, material, rest, rest_normals, verts, normals,
 
 
 @njit(**_FAST)
-def shadow_on_room(light_points, floor, light_depth, feet, out):  # type: ignore[no-untyped-def]
-    """out (H, W) 0..1: how much of the light reaches the floor and walls past the person.
+def shadow_on_room(light_points, room_points, hidden, feet, out):  # type: ignore[no-untyped-def]
+    """out (H, W) 0..1: how much light reaches floor and walls, which always lie behind the person as the lamp sees it.
 
-    light_points (H, W, 3) column, row, depth of the light's map; floor (H, W, 3) world points; feet (N, 3) metres
+    light_points (H, W, 3) column, row, depth in the lamp's map; room_points (H, W, 3) world
+    hidden       (h, w) 0..1 float32: where the lamp sees the person, blurred; feet (N, 3) metres, y = height above floor
     """
     height, width = out.shape
+    h, w = hidden.shape
     for row in range(height):
         for col in range(width):
-            lit = _lit(light_points[row, col], light_points[row, col, 2], light_depth, 0.02, 5.0)
-            value = 0.45 + 0.55 * lit
-            if floor[row, col, 1] < 0.01:
+            value = 1.0
+            x, y = light_points[row, col, 0] - 0.5, light_points[row, col, 1] - 0.5
+            if x > 0 and y > 0 and x < w - 1 and y < h - 1:
+                i, j = int(x), int(y)
+                fx, fy = x - i, y - j
+                dark = (hidden[j, i] * (1 - fx) + hidden[j, i + 1] * fx) * (1 - fy) + (
+                    hidden[j + 1, i] * (1 - fx) + hidden[j + 1, i + 1] * fx) * fy
+                value -= 0.50 * dark
+            if room_points[row, col, 1] < 0.01:
                 for k in range(len(feet)):
-                    dx, dz = floor[row, col, 0] - feet[k, 0], floor[row, col, 2] - feet[k, 2]
-                    near = math.exp(-(dx * dx + dz * dz) / (0.010 + 0.5 * feet[k, 1] * feet[k, 1]))
-                    value *= 1 - 0.55 * near * math.exp(-6.0 * max(feet[k, 1], 0.0))
+                    dx, dz = room_points[row, col, 0] - feet[k, 0], room_points[row, col, 2] - feet[k, 2]
+                    reach = 0.010 + 0.5 * feet[k, 1] * feet[k, 1]
+                    distance = (dx * dx + dz * dz) / reach
+                    if distance < 9.0:
+                        value *= 1 - 0.55 * math.exp(-distance - 6.0 * feet[k, 1])
             out[row, col] = value
 
 
 @njit(**_FAST)
-def develop(colour, face_index, depth, room, room_light, room_depth, shadow, box, to_srgb, grain, image, alpha, depth_out):  # type: ignore[no-untyped-def]
+def develop(colour, face_index, depth, room, room_depth, shadow, box, to_srgb, grain, image, alpha, depth_out):  # type: ignore[no-untyped-def]
     """Samples twice as fine, filtered (1 3 3 1)/8 each way, over the room; box x0, y0 of the samples in fine pixels.
 
     to_srgb (4096,) uint8-valued float; grain (H, W) in grey levels; image (H, W, 3) uint8, alpha and depth_out (H, W)

@@ -87,7 +87,7 @@ def paint_skin(raw: Raw, head: Head, identity: Identity) -> np.ndarray:
     red = tone * [0.98, 0.74, 0.70]
     left = raw.eyes[0]
     colour = blend(colour, red, 0.55 * blob(np.array([0.042, left[1] - 0.042, left[2] + 0.01]), 0.022))
-    nose = p[:, 2].max() if False else figure.verts[on_face(figure, raw)][:, 2].max()
+    nose = figure.verts[on_face(figure, raw)][:, 2].max()
     colour = blend(colour, red, 0.45 * blob(np.array([0.0, left[1] - 0.042, nose]), 0.016))
     colour = blend(colour, red, 0.5 * (ears > 0.3))
     knuckles = hands * (0.25 + 0.25 * value_noise(p * 60, 4))
@@ -101,11 +101,12 @@ def paint_skin(raw: Raw, head: Head, identity: Identity) -> np.ndarray:
     colour = blend(colour, (0.88, 0.70, 0.66), 0.6 * nails)
     # brows: an arch over each eye
     across = (np.abs(p[:, 0]) - abs(left[0])) / 0.026
-    arch = left[1] + 0.0215 + 0.0035 * across - 0.0042 * np.clip(across, -1.2, 1.3) ** 2
-    thick = look.brow_width_m * np.interp(across, [-1.0, -0.5, 0.6, 1.15], [0.8, 1.0, 0.8, 0.25])
+    bow = across - 0.35
+    arch = left[1] + 0.0232 - np.where(bow < 0, 0.0013, 0.0075) * bow**2
+    thick = look.brow_width_m * np.interp(across, [-0.8, -0.4, 0.5, 1.1], [0.75, 1.0, 0.85, 0.3])
     edge = np.clip((thick / 2 - np.abs(p[:, 1] - arch)) / 0.0014 + 0.5 + 0.5 * value_noise(p * [500, 260, 200], 6), 0, 1)
-    edge *= (across > -0.95) & (across < 1.2) & (p[:, 2] > eye[2] - 0.01)
-    colour = blend(colour, look.brow, 0.88 * edge)
+    edge *= (across > -0.72 + 0.08 * value_noise(p * 400, 8)) & (across < 1.12) & (p[:, 2] > eye[2] - 0.01)
+    colour = blend(colour, look.brow, 0.74 * edge)
     if identity.bearded:
         stubble = beard_density(head, p, lips) * (on_head > 0.2)
         colour = blend(colour, np.array(identity.hair) * 1.2, (0.72 + 0.2 * value_noise(p * 300, 7)) * stubble)

@@ -20,6 +20,7 @@ KEY_COLOUR = np.array([1.02, 0.96, 0.88]) * 0.98
 SKY = np.array([0.50, 0.53, 0.58])
 GROUND = np.array([0.30, 0.26, 0.22])
 LIGHT_SIZE, LIGHT_WIDTH_M = 640, 2.9    # of the lamp's depth map
+SHADOW_BLUR = 6.0                       # cells of that map
 GRAIN = 1.3                             # standard deviation of the sensor's noise, grey levels
 
 
@@ -130,6 +131,8 @@ def floor_colour(points: np.ndarray) -> np.ndarray:
 
 def picture(actor: Actor, pose: BodyPose, room: Room, index: int, time_s: float) -> tuple[Frame, np.ndarray]:
     """One frame, and the joints (J, 3) in the camera's frame. The pose is in the world: y up, soles on y = 0."""
+    import cv2
+
     from pipelines.rasterizers.cpu import rasterize
     from pipelines.studio.kernels import develop, shade, shadow_on_room
 
@@ -149,11 +152,12 @@ def picture(actor: Actor, pose: BodyPose, room: Room, index: int, time_s: float)
                    actor.cut, actor.leg, actor.colours, EYE, KEY, KEY_COLOUR, SKY, GROUND, light_rows, lamp_depth)
     height, width = room.depth_m.shape
     shadow = np.empty((height, width), np.float32)
-    shadow_on_room(room.light_points, room.points, lamp_depth, feet_of(actor, joints), shadow)
+    hidden = cv2.GaussianBlur((lamp_depth > 0).astype(np.float32), (0, 0), SHADOW_BLUR)
+    shadow_on_room(room.light_points, room.points, hidden, feet_of(actor, joints), shadow)
     image = np.empty((height, width, 3), np.uint8)
     alpha, depth_m = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
     grain = np.roll(room.grain, ((index * 97) % height, (index * 61) % width), (0, 1))
-    develop(colour, face_index, depth, room.colour, room.light_points, room.depth_m, shadow, np.array(box), to_srgb_table(),
+    develop(colour, face_index, depth, room.colour, room.depth_m, shadow, np.array(box), to_srgb_table(),
             grain, image, alpha, depth_m)
     return Frame(index, time_s, image, depth_m, np.minimum(alpha, 1.0)), to_camera(joints, camera)
 

@@ -113,6 +113,7 @@ def shirt(figure: Figure, style: dict[str, float], material: int) -> Layer:
         inside = np.where(own, np.minimum(inside, reach - along), inside)
     cloth = rumple(figure, faces, cloth, style.get("rumple_m", 0.004), arm)
     faces, cloth, weights = clip(faces, inside, cloth, weights)
+    faces, cloth, weights = without_scraps(faces, cloth, weights)
     return dressed(figure, faces, cloth, weights, material, "top")
 
 
@@ -141,11 +142,74 @@ def trousers(figure: Figure, style: dict[str, float], material: int) -> Layer:
     foot_rows = np.any([subtree("foot.L"), subtree("foot.R")], axis=0)
     loose = np.clip((figure.at("foot.L")[1] + 0.10 - cloth[:, 1]) / 0.12, 0, 1)[:, None]
     weights = hand_over(weights, foot_rows, loose)
+    cloth = as_tubes(figure, cloth, floor, style.get("tube_m", 0.05))
     bottom = hem(cloth, floor + style["ankle_m"], 8) + 0.02 * np.clip((cloth[:, 2] - figure.at("foot.L")[2]) / 0.08, -1, 1)
     inside = np.minimum(waist_at - cloth[:, 1], cloth[:, 1] - bottom)
     cloth = rumple(figure, faces, cloth, style.get("rumple_m", 0.003), np.zeros(len(cloth)))
     faces, cloth, weights = clip(faces, inside, cloth, weights)
+    faces, cloth, weights = without_scraps(faces, cloth, weights)
     return dressed(figure, faces, cloth, weights, material, "bottom")
+
+
+def as_tubes(figure: Figure, cloth: np.ndarray, floor: float, radius_m: float) -> np.ndarray:
+    """Trouser legs that hang as tubes over the foot instead of taking its shape."""
+    result = cloth.copy()
+    for side in "LR":
+        ankle = figure.at(f"foot.{side}") + [0.0, 0.0, 0.012]
+        low = np.clip((floor + 0.15 - cloth[:, 1]) / 0.08, 0, 1)
+        mine = np.sign(cloth[:, 0]) == np.sign(ankle[0])
+        off = (cloth - ankle) * [1, 0, 1]
+        size = np.linalg.norm(off, axis=1)
+        tube = ankle * [1, 0, 1] + off * (np.minimum(size, radius_m) / np.maximum(size, 1e-6))[:, None] + cloth * [0, 1, 0]
+        share = (low * mine)[:, None]
+        result = result * (1 - share) + tube * share
+    return result
+
+
+def without_scraps(faces: np.ndarray, *rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Only pieces of a mesh that have more than 4 % of its faces."""
+    import scipy.sparse as sp
+    from scipy.sparse.csgraph import connected_components
+
+    count = len(rows[0])
+    links = sp.coo_matrix((np.ones(3 * len(faces)), (faces.ravel(), np.roll(faces, 1, 1).ravel())), shape=(count, count))
+    _, piece = connected_components(links, directed=False)
+    sizes = np.bincount(piece[faces[:, 0]], minlength=piece.max() + 1)
+    return submesh(sizes[piece[faces[:, 0]]] > 0.04 * len(faces), faces, *rows)
+
+
+def hood(figure: Figure, top: Layer) -> Layer:
+    """A hood that lies on the back: a thick roll round the neck, thin at the throat, sagging behind."""
+    low = figure.at("neck01")
+    count, around = 64, 22
+    turn = np.linspace(0, 2 * np.pi, count, endpoint=False)                # 0 = behind
+    back = 0.5 + 0.5 * np.cos(turn)
+    centre = np.stack([0.098 * np.sin(turn) * (1 - 0.12 * back), low[1] + 0.012 - 0.060 * (1 - back) ** 1.5 - 0.012 * back,
+                       low[2] + 0.012 - 0.088 * np.cos(turn)], 1)
+    across = np.stack([np.sin(turn), np.zeros(count), -np.cos(turn)], 1)     # outwards
+    thick, tall = 0.013 + 0.030 * back**1.5, 0.016 + 0.052 * back**2
+    angle = np.linspace(0, 2 * np.pi, around, endpoint=False)
+    ring = centre[:, None] + across[:, None] * (thick[:, None] * np.cos(angle))[..., None]
+    ring[..., 1] += tall[:, None] * np.sin(angle) - (back**2)[:, None] * 0.035
+    sag = np.clip(-np.sin(angle), 0, 1)[None] * (back**3)[:, None]
+    ring[..., 1] -= 0.060 * sag * np.exp(-((turn[:, None] + np.pi) % (2 * np.pi) - np.pi) ** 2 / 0.5)
+    verts = ring.reshape(-1, 3)
+    verts = verts + 0.005 * noise(verts * 28, 91)[:, None] * (verts - np.repeat(centre, around, 0)) / 0.03
+    i, j = np.arange(count)[:, None], np.arange(around)[None]
+    a, b = i * around + j, i * around + (j + 1) % around
+    c, d = (i + 1) % count * around + j, (i + 1) % count * around + (j + 1) % around
+    faces = np.concatenate([np.stack([a, b, d], -1).reshape(-1, 3), np.stack([a, d, c], -1).reshape(-1, 3)])
+    hull = Hull(figure.verts, figure.faces)
+    verts = hull.push_out(verts, 0.006)
+    out = np.einsum("tc,tc->t", np.cross(verts[faces[:, 1]] - verts[faces[:, 0]], verts[faces[:, 2]] - verts[faces[:, 0]]),
+                    verts[faces[:, 0]] - np.repeat(centre, around, 0)[faces[:, 0]])
+    if out.sum() < 0:
+        faces = faces[:, ::-1]
+    from scipy.spatial import cKDTree
+
+    near = cKDTree(top.verts).query(verts, k=8)[1]
+    weights = top.weights[near].mean(1)
+    return Layer(verts, faces, weights, materials.FLEECE, np.full((len(verts), 3), 0.5))
 
 
 def hand_over(weights: np.ndarray, rows: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -260,7 +324,7 @@ def shoe(figure: Figure, side: str, upper: tuple[float, float, float], sole: tup
         for c in range(columns):
             a, b = r * columns + c, r * columns + (c + 1) % columns
             faces += [(a, b, b + columns), (a, b + columns, a + columns)]
-    mesh = np.array(faces)[:, ::-1]
+    mesh = np.array(faces)
     mean = averaging(mesh, len(verts))
     for _ in range(4):
         verts = 0.5 * verts + 0.5 * (mean @ verts)
