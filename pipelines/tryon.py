@@ -83,7 +83,7 @@ def mixed_texture(avatar: Avatar, face: str, worn: Mapping[str, str]) -> torch.T
     for garment, owner in worn.items():
         weight = region_texels(load_body(), GARMENTS[garment], mixed.shape[-1], SOFT_TEXELS)
         share = torch.from_numpy(weight).to(mixed)[None]
-        mixed = (1.0 - share) * mixed + share * avatar.textures[owner]
+        mixed = mixed + share * (avatar.textures[owner] - mixed)
     return mixed
 
 

@@ -128,7 +128,7 @@ def test_calibration_frames_are_left_out(shared_data: Path) -> None:
 
 
 def test_elbows_and_knees_bend_about_their_own_hinge(shared_data: Path, body: Body) -> None:
-    """Twist is right when a bent joint's axis lies in our bone where it lies at rest: knees fold back, elbows as ours."""
+    """Twist is right when a bent joint's axis lies in our bone where it lies at rest: knees back, elbows as ours."""
     at = {name: body.rest_joints[body.joint_names.index(name)] for name in body.joint_names}
     for path in shared_motions(shared_data):
         motion = retargeted(path).motion

@@ -1,0 +1,277 @@
+"""Rendering and try-on on a tiny avatar whose network was never trained: sizes, places and files are right anyway."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines import render, tryon
+from pipelines.body.model import BodyPose, body_height_m, load_body, pose_body, rest_pose
+from pipelines.body.surface import region_map
+from pipelines.core.errors import AnrError
+from pipelines.core.records import Camera, Motion
+from pipelines.core.stage import Job, Outcome, Progress
+from pipelines.core.storage import camera_to_json, write_json
+from pipelines.geometry.cameras import project
+from pipelines.geometry.rotations import rotation_from_vector
+from pipelines.media.images import read_image, write_image
+from pipelines.motion.bvh import read_bvh, write_bvh
+from pipelines.motion.retarget import retarget
+from pipelines.playback.request import deliver
+from pipelines.playback.shots import Sitting, orbit, perform, picture_size
+from pipelines.renderers.picture import cut_out, foreground, over_captured, over_other, to_linear, to_srgb
+
+WIDTH, HEIGHT, TALL_PX, FRAMES = 160, 128, 96.0, 6
+
+
+@pytest.fixture(scope="module")
+def avatar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A train folder of ada and ben, 160x128, six captured frames, weights as they come."""
+    import torch
+    from safetensors.torch import save_file
+
+    from pipelines.renderers import build_renderer
+    from pipelines.renderers.texture import start_texture
+
+    folder = tmp_path_factory.mktemp("train")
+    config = {"texture_channels": 8, "latent_channels": 4, "unshuffle": 4, "widths": [8, 8], "blocks": 1}
+    torch.manual_seed(0)
+    save_file(build_renderer("anr", config).state_dict(), folder / "network.safetensors")
+    save_file({"ada": start_texture(1), "ben": start_texture(2)}, folder / "textures.safetensors")
+    body, camera = load_body(), captured_camera()
+    (folder / "backgrounds").mkdir()
+    (folder / "motions").mkdir()
+    plate = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    plate[..., 0] = np.arange(WIDTH)[None]
+    for person in ("ada", "ben"):
+        write_image(folder / "backgrounds" / f"{person}.png", plate)
+        motion = captured_motion()
+        np.savez(folder / "motions" / f"{person}.npz", joint_names=np.array(body.joint_names),
+                 joint_rotations=motion.joint_rotations, root_translation=motion.root_translation,
+                 times_s=np.arange(FRAMES) / 12.0, frame_index=np.arange(FRAMES), ok=np.ones(FRAMES, bool))
+    person = {"betas": [0.0] * 10, "camera": camera_to_json(camera), "fps": 12.0, "height_px": TALL_PX,
+              "frames": FRAMES}
+    write_json(folder / "avatar.json", {"schema": 1, "renderer": "anr", "config": config, "body_version": body.version,
+                                        "people": {"ada": person, "ben": person}})
+    return folder
+
+
+def captured_camera() -> Camera:
+    return Camera(np.array([[200.0, 0, WIDTH / 2], [0, 200.0, HEIGHT / 2], [0, 0, 1]]), WIDTH, HEIGHT)
+
+
+def captured_motion() -> Motion:
+    """Turning on the spot, 10 pixels left of the middle, in the camera's frame (y down)."""
+    body = load_body()
+    away = 200.0 * body_height_m(body, np.zeros(10)) / TALL_PX
+    rotations = np.repeat(rest_pose(body).joint_rotations[None], FRAMES, axis=0)
+    rotations[:, 0] = np.diag([1.0, -1, -1]) @ rotation_from_vector(np.outer(np.arange(FRAMES) * 0.5, [0, 1, 0]))
+    return Motion(rotations, np.repeat([[-10 * away / 200, 0.0, away]], FRAMES, axis=0), 12.0)
+
+
+def sitting() -> Sitting:
+    return Sitting(captured_camera(), TALL_PX, feet_row=112.0, middle_column=70.0)
+
+
+def run(stage, avatar: Path, folder: Path, **options) -> Outcome:
+    folder.mkdir(exist_ok=True)
+    return stage.run(Job(folder, stage.STAGE.Options(**options), {"train": avatar}, Progress()))
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    import av
+
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def test_a_replay_has_the_captures_size_frames_and_camera(avatar: Path, tmp_path: Path) -> None:
+    outcome = run(render, avatar, tmp_path, person="ada", replay=True, frames="2:99", frames_dir="asked")
+    decoded = frames_of(tmp_path / outcome.outputs["video"])
+    assert len(decoded) == FRAMES - 2 and decoded[0].shape == (HEIGHT, WIDTH, 3)
+    with np.load(tmp_path / "motion.npz") as stored:
+        assert stored["frame_index"].tolist() == [2, 3, 4, 5] and stored["time_s"][0] == 0.0
+        motion = captured_motion()
+        pose = BodyPose(motion.joint_rotations[2], motion.root_translation[2])
+        joints = pose_body(load_body(), np.zeros(10), pose)[1]
+        np.testing.assert_allclose(stored["joints_px"][0], project(joints, captured_camera()), atol=1e-6)
+        assert tuple(stored["joint_names"]) == load_body().joint_names
+    assert sorted(p.name for p in (tmp_path / "frames").iterdir()) == [f"0000{k}.png" for k in (2, 3, 4, 5)]
+    told = json.loads((tmp_path / "render.json").read_text())
+    assert told["person"] == "ada" and told["way"] == "replay"
+
+
+def test_far_from_the_person_a_replay_shows_the_clean_plate(avatar: Path, tmp_path: Path) -> None:
+    run(render, avatar, tmp_path, person="ada", replay=True, frames="0:1", frames_dir="asked")
+    picture = read_image(tmp_path / "frames" / "00000.png")
+    np.testing.assert_array_equal(picture[:, -8:, 0], np.tile(np.arange(WIDTH - 8, WIDTH), (HEIGHT, 1)))
+
+
+def test_an_orbit_goes_once_around(avatar: Path, tmp_path: Path) -> None:
+    outcome = run(render, avatar, tmp_path, person="ben", orbit=True, fps=3.0, size=96, background="white")
+    decoded = frames_of(tmp_path / outcome.outputs["video"])
+    assert len(decoded) == 12 and decoded[0].shape == (96, 96, 3)
+    assert decoded[0][:4, :4].min() > 250
+    with np.load(tmp_path / "motion.npz") as stored:
+        names = stored["joint_names"].tolist()
+        left, right = (stored["joints_px"][:, names.index(name), 0] for name in ("wrist.L", "wrist.R"))
+    assert left[0] > right[0] and left[6] < right[6]     # facing us, then turned away
+    assert (tmp_path / "strip.jpg").exists()
+
+
+def test_a_motion_is_performed_at_its_own_pace(avatar: Path, tmp_path: Path) -> None:
+    body = load_body()
+    path = tmp_path / "turn.bvh"
+    rotations = np.repeat(rest_pose(body).joint_rotations[None], 41, axis=0)
+    above = np.where(body.parents[:, None] >= 0, body.rest_joints[np.maximum(body.parents, 0)], 0.0)
+    root = np.linspace([0, body.rest_joints[0, 1], 0], [0, body.rest_joints[0, 1], 1.5], 41)
+    write_bvh(path, body.joint_names, body.parents, body.rest_joints - above, Motion(rotations, root, 60.0))
+    outcome = run(render, avatar, tmp_path / "v001", person="ada", motion=str(path), size=96)
+    assert len(frames_of(tmp_path / "v001" / outcome.outputs["video"])) == 21     # 0.67 s at 30 per second
+    told = json.loads((tmp_path / "v001" / "render.json").read_text())
+    assert told["reference"] == "our own skeleton" and told["fps"] == 30.0
+
+
+def test_a_transparent_render_has_straight_alpha(avatar: Path, tmp_path: Path) -> None:
+    import cv2
+
+    outcome = run(render, avatar, tmp_path, person="ada", replay=True, frames="0:2", background="transparent",
+                  frames_dir="asked")
+    assert outcome.outputs["video"] == "video.webm"
+    picture = cv2.imread(str(tmp_path / "frames" / "00000.png"), cv2.IMREAD_UNCHANGED)
+    assert picture.shape == (HEIGHT, WIDTH, 4)
+    assert picture[:, -8:, 3].max() == 0 and picture[..., 3].max() > 200
+
+
+def test_results_are_delivered_where_they_were_asked_for(avatar: Path, tmp_path: Path) -> None:
+    asked = {"person": "ada", "replay": True, "frames": "0:2", "out": str(tmp_path / "there" / "a.mp4"),
+             "frames_dir": str(tmp_path / "pngs")}
+    run(render, avatar, tmp_path / "v001", **asked)
+    deliver(tmp_path / "v001", render.RenderOptions(**asked))
+    assert len(frames_of(tmp_path / "there" / "a.mp4")) == 2
+    assert sorted(p.name for p in (tmp_path / "pngs").iterdir()) == ["00000.png", "00001.png"]
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"person": "ada"}, "Nothing was said about what"),
+    ({"person": "ada", "orbit": True, "replay": True}, "Only one of --orbit, --replay"),
+    ({"person": "eve", "orbit": True}, "does not know 'eve'"),
+    ({"orbit": True}, "several people"),
+    ({"person": "ada", "motion": "nowhere.bvh"}, "There is no file nowhere.bvh"),
+    ({"person": "ada", "orbit": True, "background": "nowhere.png"}, "There is no background 'nowhere.png'"),
+    ({"person": "ada", "replay": True, "size": 64}, "--replay has the capture's size"),
+    ({"person": "ada", "orbit": True, "size": 9000}, "--size 9000"),
+    ({"person": "ada", "orbit": True, "out": "a.gif"}, "a .mp4 file, so --out a.gif"),
+    ({"person": "ada", "orbit": True, "out": f"{__file__}/a.mp4"}, "Nothing can be written to"),
+    ({"person": "ada", "replay": True, "frames": "50:60"}, "--frames 50:60"),
+])
+def test_bad_requests_are_explained(avatar: Path, tmp_path: Path, options: dict, message: str) -> None:
+    with pytest.raises(AnrError) as caught:
+        run(render, avatar, tmp_path, **options)
+    assert message in caught.value.message and caught.value.hint
+    assert list(tmp_path.iterdir()) == []                # nothing half-written
+
+
+class Listener(Progress):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_a_tryon_swaps_the_texels_of_a_garment_and_nothing_else(avatar: Path) -> None:
+    from pipelines.renderers.avatar import load_avatar
+
+    loaded = load_avatar(avatar, "cpu")
+    mixed = tryon.mixed_texture(loaded, "ada", {"shirt": "ben"}).numpy()
+    ada, ben = (loaded.textures[name].numpy() for name in ("ada", "ben"))
+    body = load_body()
+    regions = region_map(body, mixed.shape[-1])
+
+    def share_of_ben(name: str) -> float:
+        texels = regions == body.region_names.index(name)
+        return float(np.median(((mixed - ada) / np.where(ben == ada, 1, ben - ada))[:, texels]))
+
+    assert share_of_ben("torso") > 0.99 and share_of_ben("lower_arm_l") > 0.99
+    assert share_of_ben("face") == 0 and share_of_ben("foot_r") == 0
+    assert np.array_equal(tryon.mixed_texture(loaded, "ada", {"shirt": "ada"}), loaded.textures["ada"])
+
+
+def test_a_tryon_reminds_and_goes_around_by_default(avatar: Path, tmp_path: Path) -> None:
+    listener = Listener()
+    options = tryon.TryonOptions(face="ada", shirt="ben", trousers="ben", fps=1.0, size=64)
+    outcome = tryon.run(Job(tmp_path, options, {"train": avatar}, listener))
+    assert outcome.figures["frames"] == 4
+    assert "agreed" in listener.notes[0] and "not simulated" in listener.notes[0]
+    told = json.loads((tmp_path / "render.json").read_text())
+    assert told["worn"] == {"shirt": "ben", "trousers": "ben"} and told["person"] == "ada"
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"shirt": "ben"}, "whose face"), ({"face": "ada"}, "should be swapped"),
+    ({"face": "ada", "shirt": "eve"}, "does not know 'eve'"), ({"face": "eve", "shirt": "ada"}, "does not know 'eve'")])
+def test_bad_tryons_are_explained(avatar: Path, tmp_path: Path, options: dict, message: str) -> None:
+    with pytest.raises(AnrError) as caught:
+        run(tryon, avatar, tmp_path, **options)
+    assert message in caught.value.message
+    assert "eve" not in message or caught.value.hint.endswith("ada, ben.")
+
+
+def test_the_whole_body_stays_in_the_picture_whatever_it_does(shared_data: Path) -> None:
+    body, betas = load_body(), np.zeros(10)
+    for name in ("cmu1_jumping_jacks", "blender_walk01", "pymo_AV_8Walk"):
+        motion = retarget(read_bvh(shared_data / "bvh" / f"{name}.bvh"), body, betas)
+        shot = perform(motion, body, betas, sitting(), 256, view_deg=20.0)
+        for k in range(0, len(shot), 17):
+            pixels = project(pose_body(body, betas, shot.pose(k))[0], shot.cameras[k])
+            assert pixels.min() > 0 and pixels.max() < 256, f"{name} frame {k}"
+
+
+def test_a_person_is_as_tall_as_in_the_capture_and_stands_where_they_stood() -> None:
+    body, betas = load_body(), np.zeros(10)
+    shot = orbit(body, betas, sitting(), 0, 4.0)
+    pixels = project(pose_body(body, betas, shot.pose(0))[0], shot.cameras[0])
+    assert abs(np.ptp(pixels[:, 1]) - TALL_PX) < 0.06 * TALL_PX
+    assert abs(pixels[:, 1].max() - 112.0) < 4.0
+    assert abs(np.median(pixels[:, 0]) - 64.0) < 3.0     # in the middle of the square cut from 160x128
+
+
+def test_wide_captures_give_square_pictures_and_tall_ones_keep_their_shape() -> None:
+    assert picture_size(sitting(), 0) == (128, 128)
+    tall = replace(sitting(), camera=replace(captured_camera(), width=72, height=128))
+    assert picture_size(tall, 0) == (72, 128) and picture_size(tall, 256) == (144, 256)
+
+
+def test_over_the_captured_background_pictures_blend_as_in_training() -> None:
+    background = np.full((6, 8, 3), 100, np.uint8)
+    rgb, alpha = np.full((4, 4, 3), 0.8, np.float32), np.full((4, 4), 0.25, np.float32)
+    picture = over_captured(background, rgb, alpha, (6, 4, 10, 8))      # reaches beyond the picture
+    assert picture[5, 7, 0] == round(0.25 * 0.8 * 255 + 0.75 * 100)
+    assert picture[3, 7, 0] == 100 and picture[5, 5, 0] == 100
+
+
+def test_other_backgrounds_blend_light_not_numbers() -> None:
+    background = np.zeros((9, 9, 3), np.uint8)
+    rgb, alpha = np.ones((9, 9, 3), np.float32), np.full((9, 9), 0.5, np.float32)
+    grey = over_other(background, rgb, alpha, (0, 0, 9, 9))[4, 4, 0]
+    assert abs(int(grey) - 188) <= 1                     # half the light of white is 188 in sRGB, not 128
+    values = np.linspace(0, 1, 50)
+    np.testing.assert_allclose(to_srgb(to_linear(values)), values, atol=1e-6)
+
+
+def test_the_old_background_does_not_shine_at_the_border() -> None:
+    """A red person filmed before blue: the soft border must be red on the new background."""
+    alpha = np.clip((12 - np.abs(np.arange(40) - 20)) / 4, 0, 1).astype(np.float32)
+    alpha = np.tile(alpha, (40, 1))
+    red, blue = np.array([0.9, 0.1, 0.1], np.float32), np.array([0.1, 0.1, 0.9], np.float32)
+    mixed = alpha[..., None] * red + (1 - alpha[..., None]) * blue
+    soft = (alpha > 0.05) & (alpha < 0.6)
+    assert np.abs(foreground(mixed, alpha)[soft] - red).max() < 0.12
+    assert np.abs(mixed[soft] - red).max() > 0.5
+    cut = cut_out(40, 40, mixed, alpha, (0, 0, 40, 40))
+    assert cut[20, 0].tolist() == [0, 0, 0, 0] and cut[20, 20, 3] == 255
