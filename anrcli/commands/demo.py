@@ -9,7 +9,7 @@ import numpy as np
 
 from anrcli.commands.command import Command, Parameter, Report
 from anrcli.commands.stages import bring
-from pipelines.chain import Request, Result, trained_people
+from pipelines.chain import Request, trained_people
 from pipelines.core.stage import Progress
 from pipelines.core.workspace import Workspace, explained_os_errors, newest_version
 
@@ -21,8 +21,14 @@ SECONDS, SIZE, MINUTES, WALK_SECONDS = 8.0, 512, 6.0, 4.0
 WALK_FPS = 24.0
 
 
-def demo(workspace: Workspace, progress: Progress, seconds: float = SECONDS, size: int = SIZE,
-         minutes: float = MINUTES) -> Report:
+def demo(
+    workspace: Workspace,
+    progress: Progress,
+    seconds: float = SECONDS,
+    size: int = SIZE,
+    minutes: float = MINUTES,
+    frames: str = "",
+) -> Report:
     """Captures ada and ben, trains one model on both, renders a walk, an orbit and a try-on."""
     progress.note(f"The demo films {' and '.join(PEOPLE)}, two synthetic people, trains one model on both for about "
                   f"{minutes:g} minutes and makes three videos: a walk, an orbit and a try-on.")
@@ -33,21 +39,23 @@ def demo(workspace: Workspace, progress: Progress, seconds: float = SECONDS, siz
     taught = {"preset": "draft", "minutes": minutes}
     bring(workspace, "train", Request(people=PEOPLE, avatar=avatar, typed={"train": taught}), progress)
     walk = write_walk(workspace)
-    videos: dict[str, tuple[str, dict[str, Any]]] = {
+    outputs: dict[str, Path] = {}
+    for name, (stage, options) in _videos(walk).items():
+        typed = {stage: {**options, "frames": frames}}
+        made = bring(workspace, stage, Request(people=PEOPLE, avatar=avatar, typed=typed), progress)[-1].version
+        outputs |= {name: made.outputs["video"], f"{name}_strip": made.outputs["strip"]}
+    again = f"anr -w {workspace.root} render --avatar {avatar} --person ben --motion {walk}"
+    lines = ("The three videos and their picture strips are there.", f"Next, for example: {again}")
+    return Report({**outputs, "motion": walk}, {}, lines)
+
+
+def _videos(walk: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """{name: (stage, options)} of what the demo shows."""
+    return {
         "walk": ("render", {"person": "ada", "motion": str(walk)}),
         "orbit": ("render", {"person": "ben", "orbit": True}),
         "tryon": ("tryon", {"face": "ada", "shirt": "ben", "orbit": True}),
     }
-    outputs: dict[str, Path] = {}
-    for name, (stage, options) in videos.items():
-        made: Result = bring(workspace, stage, Request(people=PEOPLE, avatar=avatar, typed={stage: options}), progress)[
-            -1
-        ]
-        outputs[name] = made.version.outputs["video"]
-        outputs[f"{name}_strip"] = made.version.outputs["strip"]
-    again = f"anr -w {workspace.root} render --avatar {avatar} --person ben --motion {walk}"
-    return Report({**outputs, "motion": walk}, {}, ("The three videos and their picture strips are there.",
-                                                    f"Next, for example: {again}"))
 
 
 def write_walk(workspace: Workspace) -> Path:
@@ -82,5 +90,6 @@ DEMO = Command(
     "demo", "Shows the whole chain on two synthetic people: a walk, an orbit and a try-on.",
     (Parameter("seconds", float, "How long each of them is filmed.", SECONDS),
      Parameter("size", int, "Width and height of their recordings, in pixels.", SIZE),
-     Parameter("minutes", float, "How long to train.", MINUTES)),
+     Parameter("minutes", float, "How long to train.", MINUTES),
+     Parameter("frames", str, "Only frames A:B of each video.", "all")),
     demo)

@@ -118,7 +118,8 @@ def check_request(workspace: Workspace, request: Request) -> None:
             read_bvh(Path(options["motion"]))
         if STAGES[name] not in AVATAR_STAGES:
             continue
-        in_model = trained_people(workspace, request) if request.people or workspace.people() else ()
+        somebody = request.people or workspace.people() or workspace.avatars()
+        in_model = trained_people(workspace, request) if somebody else ()
         for key in NAMES_A_PERSON:
             asked = options.get(key)
             for person in (asked,) if isinstance(asked, str) else asked or ():
