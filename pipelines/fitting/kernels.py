@@ -47,6 +47,8 @@ class Goal(NamedTuple):
     pair: np.ndarray                    # (D, 2) landmarks whose direction is compared
     direction: np.ndarray               # (D, 3) unit
     direction_weight: np.ndarray        # (D,) 1 / radians
+    stand_m: np.ndarray                 # (L,) how far a landmark of a standing foot stays from the camera, along z
+    stand_weight: np.ndarray            # (L,) 1 / metres; 0 = not standing
     near: np.ndarray                    # (C,) surface point beside each depth reading; -1 = none
     near_normal: np.ndarray             # (C, 3)
     reading: np.ndarray                 # (C, 3) metres
@@ -289,6 +291,15 @@ def normal_equations(rig, marks, surface, goal, angles, turn, place, betas, with
             for i in range(P):
                 row[i] = s * fy * (D[1, i] - y / z * D[2, i]) / z
             add_row(H, g, row, rv, w, used)
+
+    for n in range(where.shape[0]):
+        if goal.stand_weight[n] > 0.0:
+            e = where[n, 2] - goal.stand_m[n]
+            w2 = goal.stand_weight[n] ** 2
+            cost += w2 * e * e
+            if derive:
+                point_jacobian(rig, marks, n, G, p, axes, slides, with_shape, D)
+                add_row(H, g, D[2, :P], e, w2, used)
 
     for d in range(goal.pair.shape[0]):
         if goal.direction_weight[d] == 0.0:

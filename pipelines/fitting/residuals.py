@@ -15,6 +15,7 @@ DEPTH_ERROR_M = 0.03                    # expected, cloth included
 DEPTH_KERNEL_M = 0.05
 OUTLINE_ERROR_M = 0.03
 OUTLINE_KERNEL_M = 0.05
+STAND_ERROR_M = 0.02
 CLOUD_POINTS = 500
 PIXEL_KERNEL = 3.0                      # Geman-McClure scale, in expected errors
 LIMIT_RAD = np.radians(2.0)
@@ -78,6 +79,7 @@ def goal_for(anatomy: Anatomy, landmarks: Landmarks, camera: Camera, depth_m: fl
         metres_per_px=float(depth_m / np.sqrt(camera.K[0, 0] * camera.K[1, 1])), pixel_kernel=float(kernel),
         pair=PAIRS.astype(np.int64), direction=_floats(vectors / np.maximum(lengths, 1e-6)[:, None]),
         direction_weight=_floats(direction_weight),
+        stand_m=np.zeros(len(LANDMARKS)), stand_weight=np.zeros(len(LANDMARKS)),
         near=np.zeros(0, np.int64), near_normal=np.zeros((0, 3)), reading=np.zeros((0, 3)),
         reading_weight=0.0, reading_kernel=DEPTH_KERNEL_M,
         prior=_floats(anatomy.natural), prior_weight=_floats(prior * 0.5 / anatomy.spread), lowest=_floats(anatomy.lowest),
@@ -108,6 +110,12 @@ def with_outline(goal: Goal, outline: tuple[np.ndarray, np.ndarray, np.ndarray])
     weight = np.sqrt(60.0 / max(len(points), 60)) / OUTLINE_ERROR_M
     return goal._replace(outline=points.astype(np.int64), outline_target=_floats(targets), outline_normal=_floats(normals),
                          outline_weight=float(weight))
+
+
+def with_standing(goal: Goal, depths_m: np.ndarray) -> Goal:
+    """Adds feet that stand still: depths_m (33,) along the camera's axis, NaN for landmarks that move."""
+    known = np.isfinite(depths_m)
+    return goal._replace(stand_m=_floats(np.where(known, depths_m, 0.0)), stand_weight=_floats(known / STAND_ERROR_M))
 
 
 def towards(landmarks: Landmarks, camera: Camera) -> np.ndarray:

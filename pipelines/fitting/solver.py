@@ -14,8 +14,9 @@ from pipelines.fitting.anatomy import LANDMARKS, Anatomy, load_anatomy
 from pipelines.fitting.calibration import GUESSED_HEIGHT_ERROR_M, HEIGHT_ERROR_M, solve_shape
 from pipelines.fitting.kernels import Goal, associate, forward, place_points, skinned_normals, solve_frame
 from pipelines.fitting.outline import Outline, beside_outline, outlined_verts
-from pipelines.fitting.residuals import Anchor, Cloud, State, goal_for, towards, with_depth, with_outline
+from pipelines.fitting.residuals import Anchor, Cloud, State, goal_for, towards, with_depth, with_outline, with_standing
 from pipelines.fitting.smoothing import longest_gaps, smooth
+from pipelines.fitting.standing import standing_depths, standing_runs
 
 GATE_M = 0.12                           # depth readings farther from the body are not the body
 SHAPE_FRAMES = 24
@@ -78,12 +79,14 @@ def fit_clip(clip: Clip, track: Track) -> BodyFit:
 
     whole = _filled(states)
     trust = clip.found.astype(float)
+    runs = standing_runs(clip.landmarks, clip.found, clip.times_s, np.array([_height_px(clip, s) for s in whole]))
     for _ in range(SETTLING_PASSES):
         trust = clip.found * _steadiness(model, whole, trust, clip, frame_s)
         calm = smooth(whole, trust, clip.times_s, max(clip.smooth_s, 1.2 * frame_s))
+        stand = standing_depths(runs, np.array([model.marks_m(state) for state in calm]))
         whole = list(calm)
         for row in track(rows, "Settling poses", len(rows)):
-            whole[row] = model.settle(sights[row], calm[row])
+            whole[row] = model.settle(sights[row], calm[row], stand[row] if sights[row].cloud is None else None)
     trust = clip.found * _steadiness(model, whole, trust, clip, frame_s)
     whole = smooth(whole, trust, clip.times_s, clip.smooth_s)
     return _answer(model, whole, trust, clip, sights)
@@ -115,12 +118,18 @@ class Model:
             state = self._solve(self.goal(sight, state, None), state, self.free, 4)[0]
         return state
 
-    def settle(self, sight: Sight, calm: State) -> State:
-        """A frame's pose once more, held by the smoothed track where the frame itself says little."""
+    def settle(self, sight: Sight, calm: State, stand_m: np.ndarray | None = None) -> State:
+        """A frame's pose once more, held by the smoothed track where the frame itself says little.
+
+        stand_m  (33,) depths of landmarks that stand still, NaN for others
+        """
         anchor = Anchor(calm, np.radians(9), np.radians(9), (0.04, 0.04, 0.03))
         state = calm
         for _ in range(2):
-            state = self._solve(self.goal(sight, state, anchor), state, self.free, 3)[0]
+            goal = self.goal(sight, state, anchor)
+            if stand_m is not None:
+                goal = with_standing(goal, stand_m)
+            state = self._solve(goal, state, self.free, 3)[0]
         return state
 
     def goal(self, sight: Sight, state: State, anchor: Anchor | None) -> Goal:
@@ -175,10 +184,14 @@ class Model:
                                                 state.place, frozen, iterations)
         return State(angles, turn, place), float(cost)
 
+    def marks_m(self, state: State) -> np.ndarray:
+        """(33, 3) where the body's landmarks are."""
+        _, G, p, _ = forward(self.rig, state.angles, state.turn, state.place)
+        return place_points(self.marks, G, p)
+
     def marks_px(self, state: State) -> np.ndarray:
         """(33, 2) where the body's landmarks are in the picture."""
-        _, G, p, _ = forward(self.rig, state.angles, state.turn, state.place)
-        seen = place_points(self.marks, G, p)
+        seen = self.marks_m(state)
         return seen[:, :2] / np.maximum(seen[:, 2:], 1e-3) * np.diag(self.camera.K)[:2] + self.camera.K[:2, 2]
 
     def pose(self, state: State) -> BodyPose:

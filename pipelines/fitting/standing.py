@@ -1,0 +1,49 @@
+"""Feet that stand still: where they are told by a whole stretch of frames, not by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipelines.core.records import Landmarks
+from pipelines.fitting.anatomy import LANDMARKS
+
+FEET = tuple(tuple(LANDMARKS.index(f"{part}_{side}") for part in ("ankle", "heel", "toe")) for side in "lr")
+STILL_SHARE = 0.012                     # of the person's height: how far a standing foot's landmarks wander
+SHORTEST_S = 0.25
+
+
+def standing_runs(landmarks: Sequence[Landmarks], found: np.ndarray, times_s: np.ndarray,
+                  heights_px: np.ndarray) -> list[tuple[tuple[int, ...], int, int]]:
+    """Stretches in which a foot stays where it is in the picture: (its landmarks, first frame, one past the last).
+
+    heights_px  (F,) how tall the person is in the picture
+    """
+    runs = []
+    for foot in FEET:
+        where = np.array([marks.pixels[list(foot)].mean(axis=0) for marks in landmarks])
+        start = 0
+        while start < len(where):
+            end = start
+            while end < len(where) and found[end]:
+                stretch = where[start:end + 1]
+                if np.linalg.norm(stretch - np.median(stretch, axis=0), axis=1).max() > STILL_SHARE * heights_px[start]:
+                    break
+                end += 1
+            if end > start and times_s[end - 1] - times_s[start] >= SHORTEST_S:
+                runs.append((foot, start, end))
+            start = max(end, start + 1)
+    return runs
+
+
+def standing_depths(runs: Sequence[tuple[tuple[int, ...], int, int]], marks_m: np.ndarray) -> np.ndarray:
+    """(F, 33) depth at which each standing landmark stays (the median of its stretch); NaN where it moves.
+
+    marks_m  (F, 33, 3) where the landmarks are now, camera frame
+    """
+    depths = np.full(marks_m.shape[:2], np.nan)
+    for foot, start, end in runs:
+        for mark in foot:
+            depths[start:end, mark] = np.median(marks_m[start:end, mark, 2])
+    return depths
