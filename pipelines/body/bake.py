@@ -15,6 +15,7 @@ from pipelines.body.atlas import make_atlas
 from pipelines.body.decimation import decimate
 from pipelines.body.regions import face_regions
 from pipelines.body.skeleton import JOINT_NAMES, PARENTS, mirrored_joints
+from pipelines.body.surface import REGION_NAMES
 
 VERSION = "1"
 VERTEX_COUNT = 1831         # Raj et al., ANR, section 3.1: the coarse mesh has 1831 vertices and 3658 faces
@@ -56,7 +57,7 @@ def bake(path: Path) -> None:
         rest_joints=mean_joints.astype(np.float32), joint_dirs=joint_dirs.astype(np.float32),
         joint_names=np.array(JOINT_NAMES), parents=PARENTS, skin_indices=skin_indices.astype(np.int32),
         skin_weights=skin_weights.astype(np.float32), uvs=uvs.astype(np.float32), face_uvs=face_uvs.astype(np.int32),
-        face_region=face_region.astype(np.uint8), version=np.array(VERSION),
+        face_region=face_region.astype(np.uint8), region_names=np.array(REGION_NAMES), version=np.array(VERSION),
         anny_vertex=kept.astype(np.int32),
     )
 

@@ -14,6 +14,7 @@ import numpy as np
 SMALLEST_ANGLE_DEG = 14.0       # a collapse may not make a triangle sharper than this (unless it was already)
 STEEPEST_TURN_COS = 0.35        # a collapse may not turn a triangle further than this
 MOST_NEIGHBOURS = 9
+LENGTH_WEIGHT = 0.004           # of long edges beside surface error; less gives slivers and long edges on limbs
 
 Face = tuple[int, int, int]
 
@@ -70,7 +71,7 @@ def decimate(
         area = _ring_area(mesh, u)
         ring = np.fromiter(mesh.neighbours(u), int)
         longest = np.sqrt(((verts[ring] - verts[v]) ** 2).sum(1)).max() / (0.5 * (edge_m[u] + edge_m[v]))
-        cost = float(place @ quadric @ place) / (edge_m[u] * edge_m[v]) + 0.004 * area * longest**3
+        cost = float(place @ quadric @ place) / (edge_m[u] * edge_m[v]) + LENGTH_WEIGHT * area * longest**3
         heapq.heappush(heap, (cost / (edge_m[u] * edge_m[v]), u, v, versions[u], versions[v]))
 
     for u in range(len(verts)):

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.body.surface import REGION_NAMES
 from pipelines.core.errors import AnrError
 from pipelines.core.records import BodyPose
 
@@ -146,7 +145,7 @@ def _load(path: Path) -> Body:
             joint_dirs=stored["joint_dirs"].astype(np.float64), joint_names=joint_names, parents=stored["parents"],
             skin_indices=stored["skin_indices"], skin_weights=skin_weights / skin_weights.sum(1, keepdims=True),
             uvs=stored["uvs"], face_uvs=stored["face_uvs"], face_region=stored["face_region"],
-            region_names=REGION_NAMES, version=str(stored["version"]),
+            region_names=tuple(str(name) for name in stored["region_names"]), version=str(stored["version"]),
         )
     for array in vars(body).values():
         if isinstance(array, np.ndarray):
