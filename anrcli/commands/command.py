@@ -58,15 +58,16 @@ class Command:
 
     def as_function(self) -> Callable[..., Report]:
         """The command for Python callers: keyword options, a workspace folder, an optional Progress."""
-        known = {parameter.name for parameter in self.parameters}
+        known = {parameter.name: parameter for parameter in self.parameters}
 
         def function(
             workspace: Path | str = DEFAULT_WORKSPACE, progress: Progress | None = None, **options: Any
         ) -> Report:
-            unknown = sorted(set(options) - known)
+            unknown = sorted(set(options) - set(known))
             if unknown:
                 raise TypeError(f"{self.name}() has no option {unknown[0]!r}; it takes {', '.join(sorted(known))}")
-            typed = {name: value for name, value in options.items() if value is not None}
+            typed = {name: (value,) if known[name].repeat and isinstance(value, str) else value
+                     for name, value in options.items() if value is not None}
             return self.call(Workspace(workspace), progress or Progress(), **typed)
 
         function.__name__ = function.__qualname__ = self.name

@@ -87,7 +87,8 @@ def request_for(workspace: Workspace, name: str, typed: Mapping[str, Any]) -> Re
     if stage in PERSON_STAGES:
         request["person"] = person_or_default(workspace, typed)
     if name == "train":
-        request.update(people=tuple(typed.get("person", ())), fresh=typed.get("fresh", False))
+        people = tuple(typed.get("person", ())) or tuple(workspace.people())
+        request.update(people=people, fresh=typed.get("fresh", False))
     return Request(**request)
 
 
