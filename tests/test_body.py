@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.body.kernels import draw_triangles
+from pipelines.body.kernels import draw_triangles, nearest_drawn
 from pipelines.body.model import (
     Body,
     betas_for_height,
@@ -215,6 +215,18 @@ def test_normals_have_unit_length_and_point_outwards(body: Body) -> None:
     np.testing.assert_allclose(normals, slow / np.linalg.norm(slow, axis=1, keepdims=True), atol=1e-9)
 
 
+def test_a_gutter_texel_continues_the_nearest_texel_of_a_chart() -> None:
+    from scipy.ndimage import distance_transform_edt
+
+    drawn = np.where(np.random.default_rng(5).uniform(size=(60, 60)) < 0.02, 7, -1).astype(np.int32)
+    rows, columns, near = nearest_drawn(drawn, 3.0)
+    distance = distance_transform_edt(drawn < 0)
+    np.testing.assert_array_equal(near, distance <= 3)
+    row, column = np.nonzero(near)
+    np.testing.assert_allclose(np.hypot(rows[near] - row, columns[near] - column), distance[near])
+    assert (drawn[rows[near], columns[near]] == 7).all()
+
+
 def test_every_region_is_there_in_one_piece_and_where_it_belongs(body: Body) -> None:
     middle = body.verts[body.faces].mean(1)
     neighbours = face_neighbours(body.faces)
@@ -341,6 +353,9 @@ def test_unknown_names_and_wrong_shapes_are_named(body: Body, tmp_path: Path) ->
         pose_body(body, np.zeros(10), BodyPose(np.zeros((5, 3, 3)), np.zeros(3)))
     with pytest.raises(AnrError, match="is not there"):
         load_body(tmp_path / "missing.npz")
+    np.savez(tmp_path / "old.npz", verts=body.verts, face_uvs=body.face_uvs, version="0")
+    with pytest.raises(AnrError, match="lacks region_names"):
+        load_body(tmp_path / "old.npz")
 
 
 def _signed_area(body: Body) -> float:

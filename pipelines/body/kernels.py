@@ -108,3 +108,74 @@ def draw_triangles(corners, size):  # type: ignore[no-untyped-def]
                 if a >= 0.0 and b >= 0.0 and a + b <= 1.0:
                     drawn[row, column] = t
     return drawn
+
+
+@njit(cache=True)
+def nearest_drawn(drawn, reach):  # type: ignore[no-untyped-def]
+    """For each texel row and column of the nearest one that is drawn (>= 0), and whether it lies within `reach`.
+
+    Texels with nothing in reach keep their own place.
+    """
+    size = len(drawn)
+    rows = np.empty((size, size), np.int64)
+    columns = np.empty((size, size), np.int64)
+    near = np.zeros((size, size), np.bool_)
+    steps = int(np.floor(reach))
+    for row in range(size):
+        for column in range(size):
+            rows[row, column], columns[row, column] = row, column
+            best = reach * reach + 1e-9
+            if drawn[row, column] >= 0:
+                near[row, column] = True
+                continue
+            for r in range(max(0, row - steps), min(size, row + steps + 1)):
+                for c in range(max(0, column - steps), min(size, column + steps + 1)):
+                    distance = (r - row) ** 2 + (c - column) ** 2
+                    if drawn[r, c] >= 0 and distance <= best and (not near[row, column] or distance < best):
+                        best = distance
+                        rows[row, column], columns[row, column] = r, c
+                        near[row, column] = True
+    return rows, columns, near
+
+
+@njit(cache=True)
+def smallest_distances(places, points):  # type: ignore[no-untyped-def]
+    """(N,) how far each of the places (N, 2) is from the nearest of the points (M, 2)."""
+    smallest = np.empty(len(places))
+    for i in range(len(places)):
+        best = np.inf
+        for j in range(len(points)):
+            best = min(best, (places[i, 0] - points[j, 0]) ** 2 + (places[i, 1] - points[j, 1]) ** 2)
+        smallest[i] = np.sqrt(best)
+    return smallest
+
+
+@njit(cache=True)
+def connected_labels(faces, count):  # type: ignore[no-untyped-def]
+    """(count,) int32: vertices joined by faces (T, 3) share a label; labels count up from 0 in order of vertices."""
+    parent = np.arange(count)
+    for t in range(len(faces)):
+        for k in range(2):
+            a, b = faces[t, k], faces[t, k + 1]
+            while parent[a] != a:
+                parent[a] = parent[parent[a]]
+                a = parent[a]
+            while parent[b] != b:
+                parent[b] = parent[parent[b]]
+                b = parent[b]
+            if a < b:
+                parent[b] = a
+            else:
+                parent[a] = b
+    labels = np.empty(count, np.int32)
+    found = 0
+    for i in range(count):
+        root = i
+        while parent[root] != root:
+            root = parent[root]
+        if root == i:
+            labels[i] = found
+            found += 1
+        else:
+            labels[i] = labels[root]
+    return labels

@@ -137,6 +137,10 @@ def _load(path: Path) -> Body:
         raise AnrError(f"The body model {path} is not there.",
                        hint="Install the package again, or bake it: python -m pipelines.body.bake")
     with np.load(path) as stored:
+        missing = {"verts", "face_uvs", "region_names", "version"} - set(stored.files)
+        if missing:
+            raise AnrError(f"The body model {path} lacks {', '.join(sorted(missing))}.",
+                           hint="It was written by another version of anr: train the avatar again.")
         joint_names = tuple(str(name) for name in stored["joint_names"])
         skin_weights = stored["skin_weights"].astype(np.float64)
         body = Body(

@@ -60,7 +60,7 @@ def region_texels(body: Body, names: tuple[str, ...] | list[str], size: int = 25
     chosen = np.isin(_region_map(body, size), numbers)
     if soft_px <= 0:
         return chosen.astype(np.float32)
-    from scipy.spatial import cKDTree
+    from pipelines.body.kernels import smallest_distances
 
     points, point_chart = _border_points(body, np.isin(body.face_region, numbers), size)
     drawn, nearest, near = _texels(body, size)
@@ -68,7 +68,7 @@ def region_texels(body: Body, names: tuple[str, ...] | list[str], size: int = 25
     weights = chosen.astype(np.float32)
     for chart in np.unique(point_chart):
         rows, columns = np.nonzero(chart_of == chart)
-        distance = cKDTree(points[point_chart == chart]).query(np.stack([columns + 0.5, rows + 0.5], axis=1))[0]
+        distance = smallest_distances(np.stack([columns + 0.5, rows + 0.5], axis=1), points[point_chart == chart])
         share = 0.5 + 0.5 * np.minimum(distance / soft_px, 1)
         weights[rows, columns] = np.where(chosen[rows, columns], share, 1 - share)
     # A gutter continues the texel beside it, so sampling across a chart's edge changes nothing.
@@ -77,12 +77,9 @@ def region_texels(body: Body, names: tuple[str, ...] | list[str], size: int = 25
 
 def face_charts(body: Body) -> np.ndarray:
     """(T,) int32: the atlas chart of each face; faces that share a uv vertex lie in one chart."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
+    from pipelines.body.kernels import connected_labels
 
-    starts, ends = body.face_uvs[:, [0, 1]].ravel(), body.face_uvs[:, [1, 2]].ravel()
-    links = coo_matrix((np.ones(len(starts)), (starts, ends)), (len(body.uvs), len(body.uvs)))
-    return connected_components(links, False)[1][body.face_uvs[:, 0]].astype(np.int32)
+    return connected_labels(np.ascontiguousarray(body.face_uvs), len(body.uvs))[body.face_uvs[:, 0]]
 
 
 def chart_map(body: Body, size: int = 256) -> np.ndarray:
@@ -105,14 +102,12 @@ def _region_map(body: Body, size: int) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _texels(body: Body, size: int) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]:
-    """The face over each texel's centre (-1 none); for all texels the nearest one with a face; whether it is near."""
-    from scipy.ndimage import distance_transform_edt
-
-    from pipelines.body.kernels import draw_triangles
+    """The face over each texel's centre (-1 none); the nearest texel with a face; whether one is near."""
+    from pipelines.body.kernels import draw_triangles, nearest_drawn
 
     drawn = draw_triangles(np.ascontiguousarray(body.uvs[body.face_uvs] * size, np.float64), size)
-    distance, (rows, columns) = distance_transform_edt(drawn < 0, return_indices=True)
-    return drawn, (rows, columns), distance <= GUTTER_TEXELS_AT_256 * size / 256
+    rows, columns, near = nearest_drawn(drawn, GUTTER_TEXELS_AT_256 * size / 256)
+    return drawn, (rows, columns), near
 
 
 def _border_points(body: Body, chosen: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
