@@ -3,9 +3,10 @@
     alpha/00000.png   8-bit, capture resolution, one per captured frame; 0 where nobody was found
     qa.png            some frames cut out on a flat ground, to look at
 
-The person mask of the keypoints stage and the fitted body together say what is sure; closed-form matting decides
-the band between. What sticks out farther from the body than this person's hair and clothes do over the whole clip
-(a ball at the feet, somebody touching) is left out.
+The person mask of the keypoints stage and the fitted body together say what is sure; where the camera stands
+still, the background behind the person puts the mask right; closed-form matting decides the band between. What
+sticks out farther from the body than this person's hair and clothes do over the whole clip (a ball at the feet,
+somebody touching) is left out.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,9 +29,16 @@ from pipelines.core.options import option
 from pipelines.core.stage import Job, Outcome, Stage
 from pipelines.core.storage import read_fit
 
+if TYPE_CHECKING:
+    from pipelines.detectors.matting import Ground
+
 WORKERS = 2
 FEWEST_FOR_WORKERS = 16                 # starting them takes about 4 s
 SURVEY_FRAMES = 60                      # looked at to learn how far hair and clothes reach
+GROUND_FRAMES = 24                      # looked at to learn the background
+GROUND_FILE = "ground.npz"              # for the workers; not part of the result
+GROUND_ZONE_M = 0.06                    # how far from the mask's outline the background may put it right
+NEAR_BODY_M = 0.04                      # and add to it
 SHEET_FRAMES = 8
 SHEET_GROUND = (70, 160, 90)
 
@@ -55,7 +63,7 @@ LIMBS = ((11, 13, "upper_arm_l", 0.08), (13, 15, "lower_arm_l", 0.06), (15, 19, 
 class MatteOptions:
     """How the matte is drawn."""
 
-    band: float = option(0.025, "How far from the person mask's outline the true one may lie, in metres on the person.")
+    band: float = option(0.012, "How far from the person mask's outline the true one may lie, in metres on the person.")
     keep_all: bool = option(False, "Keep what sticks out far from the body (a bag, a prop) instead of leaving it out.")
 
 
@@ -73,19 +81,24 @@ class Task:
     landmarks: np.ndarray               # (33, 3) pixels and confidence
     px_per_m: float
     band_m: float
-    reach_m: np.ndarray | None          # (regions,) None = no limit
+    reach_m: np.ndarray | None = None   # (regions,) None = no limit
+    ground: Path | None = None          # file of the background, None = not known
 
 
 def run(job: Job) -> Outcome:
     options: MatteOptions = job.options
     if not 0.001 <= options.band <= 0.2:
-        raise AnrError(f"A band of {options.band} m makes no matte.", hint="Try --band 0.025.")
+        raise AnrError(f"A band of {options.band} m makes no matte.", hint="Try --band 0.012.")
     (job.folder / "alpha").mkdir(exist_ok=True)
     tasks = _tasks(job)
     if not options.keep_all:
         reach_m = survey_reach(tasks)
         tasks = [replace(task, reach_m=reach_m) for task in tasks]
+    ground = survey_ground(tasks)
+    np.savez(job.folder / GROUND_FILE, colour=ground.colour, spread=ground.spread)
+    tasks = [replace(task, ground=job.folder / GROUND_FILE) for task in tasks]
     results = list(job.progress.track(_each(matte_frame, tasks), "Cutting the person out", len(tasks)))
+    (job.folder / GROUND_FILE).unlink()
     lost = [task.frame for task in tasks if not task.found]
     if lost:
         job.progress.warn(f"Nobody was found in {len(lost)} frames (first: {lost[0]}); their mattes are empty.")
@@ -110,12 +123,12 @@ def _tasks(job: Job) -> list[Task]:
     return [Task(frame=k, capture=job.inputs["capture"], mask=job.inputs["keypoints"] / "person_mask" / f"{k:05d}.png",
                  maps=job.inputs["raster"] / "maps" / f"{k:05d}.maps", out=job.folder / "alpha" / f"{k:05d}.png",
                  found=bool(found[k]), fitted=bool(fit.ok[k]), landmarks=landmarks[k], px_per_m=float(px_per_m[k]),
-                 band_m=job.options.band, reach_m=None) for k in range(len(recording))]
+                 band_m=job.options.band) for k in range(len(recording))]
 
 
 def matte_frame(task: Task) -> dict[str, float]:
     """Writes one alpha picture; returns what is worth knowing about it."""
-    from pipelines.detectors.matting import person_alpha
+    from pipelines.detectors.matting import Ground, opinion_with_ground, person_alpha
     from pipelines.media.images import read_alpha, write_alpha
     from pipelines.media.recording import Recording
 
@@ -128,12 +141,16 @@ def matte_frame(task: Task) -> dict[str, float]:
     regions, core = body_in_picture(task)
     x0, y0, x1, y1 = _around((mask > 0.3) | (regions != NO_REGION), round(0.1 * task.px_per_m))
     part = np.s_[y0:y1, x0:x1]
+    image, opinion = recording.image(task.frame)[part], mask[part]
+    distance_m, nearest = distance_to_body(regions[part], task.px_per_m)
+    if task.ground is not None:
+        ground = _ground(task.ground)
+        opinion = opinion_with_ground(image, opinion, Ground(ground.colour[part], ground.spread[part]),
+                                      GROUND_ZONE_M * task.px_per_m, distance_m <= NEAR_BODY_M)
     possible = None
     if task.reach_m is not None:
-        distance_m, nearest = distance_to_body(regions[part], task.px_per_m)
-        possible = main_part(mask[part], distance_m <= task.reach_m[nearest], regions[part] != NO_REGION)
-    alpha[part] = person_alpha(recording.image(task.frame)[part], mask[part], max(2.0, task.band_m * task.px_per_m),
-                               core[part], possible)
+        possible = main_part(opinion, distance_m <= task.reach_m[nearest], regions[part] != NO_REGION)
+    alpha[part] = person_alpha(image, opinion, max(2.0, task.band_m * task.px_per_m), core[part], possible)
     write_alpha(task.out, alpha)
     known = {"person_share": float(alpha.mean()),
              "changed_share": float(np.abs(alpha - mask).sum() / max(float(alpha.sum()), 1.0))}
@@ -194,8 +211,7 @@ def survey_reach(tasks: list[Task]) -> np.ndarray:
     names = _region_names()
     least = np.array([REACH_M[name.removesuffix("_l").removesuffix("_r")] for name in names])
     seen: list[np.ndarray] = []
-    for k in sorted({int(i) for i in np.linspace(0, len(usable) - 1, min(SURVEY_FRAMES, len(usable)))}):
-        task = usable[k]
+    for task in (usable[k] for k in _spread(len(usable), SURVEY_FRAMES)):
         mask, (body, _) = read_alpha(task.mask), body_in_picture(task)
         x0, y0, x1, y1 = _around((mask > 0.5) | (body != NO_REGION), 4)
         distance_m, region = distance_to_body(body[y0:y1, x0:x1], task.px_per_m)
@@ -206,6 +222,29 @@ def survey_reach(tasks: list[Task]) -> np.ndarray:
     for left, right in [(k, names.index(name[:-1] + "r")) for k, name in enumerate(names) if name.endswith("_l")]:
         typical[[left, right]] = max(typical[left], typical[right])
     return np.clip(np.maximum(REACH_SPARE * typical + OK_EVERYWHERE_M, least), 0, LARGEST_REACH_M)
+
+
+def survey_ground(tasks: list[Task]) -> Ground:
+    """What is behind the person: the source's clean plate, or the median over frames of what the person leaves free."""
+    import cv2
+
+    from pipelines.detectors.matting import Ground, still_ground
+    from pipelines.media.images import read_alpha
+    from pipelines.media.recording import Recording
+
+    recording = Recording(tasks[0].capture)
+    plate = recording.background()
+    if plate is not None:
+        return Ground(plate, np.ones(plate.shape[:2], np.uint8))
+    picked = [tasks[k] for k in _spread(len(tasks), GROUND_FRAMES)]
+    masks = np.stack([read_alpha(task.mask) > 0.1 for task in picked])
+    x0, y0, x1, y1 = _around(masks.any(axis=0), round(0.1 * max(task.px_per_m for task in picked)))
+    kernel = np.ones((max(3, round(0.1 * picked[0].px_per_m)),) * 2, np.uint8)
+    hidden = np.stack([cv2.dilate(mask[y0:y1, x0:x1].astype(np.uint8), kernel) > 0 for mask in masks])
+    part = still_ground(np.stack([recording.image(task.frame)[y0:y1, x0:x1] for task in picked]), hidden)
+    ground = Ground(np.zeros((*masks.shape[1:], 3), np.uint8), np.full(masks.shape[1:], 255, np.uint8))
+    ground.colour[y0:y1, x0:x1], ground.spread[y0:y1, x0:x1] = part.colour, part.spread
+    return ground
 
 
 def main_part(mask: np.ndarray, possible: np.ndarray, body: np.ndarray) -> np.ndarray:
@@ -242,6 +281,11 @@ def _start_worker() -> None:
     cv2.setNumThreads(1)
 
 
+def _spread(total: int, most: int) -> list[int]:
+    """At most `most` indices evenly spread over range(total)."""
+    return sorted({int(k) for k in np.linspace(0, total - 1, min(most, total))})
+
+
 def _around(inside: np.ndarray, margin: int) -> tuple[int, int, int, int]:
     """x0, y0, x1, y1 around the set pixels, `margin` wider, within the picture; all of it where none is set."""
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
@@ -273,6 +317,14 @@ def _picture_shape(capture: Path) -> tuple[int, int]:
 
     camera = Recording(capture).camera
     return camera.height, camera.width
+
+
+@lru_cache(maxsize=1)
+def _ground(path: Path) -> Ground:
+    from pipelines.detectors.matting import Ground
+
+    with np.load(path) as stored:
+        return Ground(stored["colour"], stored["spread"])
 
 
 @lru_cache(maxsize=1)

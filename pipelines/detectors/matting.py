@@ -6,13 +6,29 @@ weight wherever it is sure of itself, keeps the outline whole, and the solver is
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
-EPSILON = 1e-6                          # how far colours may stray from a line within 3x3 pixels
+EPSILON = 1e-5                          # how far colours may stray from a line within 3x3 pixels
 TRUST = 0.02                            # weight of the mask's opinion against the picture's
 TOLERANCE = 1e-4                        # of the solver; 1e-7 changes no alpha by more than 0.002
 LARGEST_UNKNOWN = 200_000               # pixels: above it the band is solved at half scale (0.3 s per 50,000)
+
+
+# Colour differences from a still background, in levels of 255, from no evidence to full evidence
+SAME_AS_GROUND = (14.0, 5.0)            # of being the background
+UNLIKE_GROUND = (15.0, 40.0)            # of being the person
+FEWEST_VIEWS = 5                        # of a background pixel, to know it
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What lies behind the person, seen by a camera that stands still; a moving one leaves a large spread."""
+
+    colour: np.ndarray                  # (H, W, 3) uint8
+    spread: np.ndarray                  # (H, W) uint8 levels: how much it changes; 255 = never seen
 
 
 def person_alpha(image: np.ndarray, mask: np.ndarray, band_px: float, core: np.ndarray | None = None,
@@ -35,6 +51,54 @@ def person_alpha(image: np.ndarray, mask: np.ndarray, band_px: float, core: np.n
     if core is not None:                # where two sources disagree the picture decides
         opinion = np.where(core, np.maximum(opinion, 0.5), opinion)
     return closed_form_alpha(image, trimap, opinion)
+
+
+def opinion_with_ground(image: np.ndarray, mask: np.ndarray, ground: Ground, zone_px: float,
+                        near_body: np.ndarray) -> np.ndarray:
+    """The mask (H, W) put right where the picture shows, or no longer shows, the still background.
+
+    image      (H, W, 3) uint8
+    zone_px    how far from the mask's outline it may be put right
+    near_body  (H, W) bool: where pixels may become the person, unless the mask rules it out (3 %) or they look like
+               a shadow (darker ground of the same hue)
+    """
+    import cv2
+
+    seen, behind = image.astype(np.float32), ground.colour.astype(np.float32)
+    spread = ground.spread.astype(np.float32)
+    difference = cv2.blur(np.abs(seen - behind).max(axis=2), (3, 3))
+    inside = (mask > 0.5).astype(np.uint8)
+    if not inside.any():
+        return mask
+    zone = (cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3) <= zone_px) \
+        & (cv2.distanceTransform(inside, cv2.DIST_L2, 3) <= zone_px) & (ground.spread < 255)
+    shade = (seen * behind).sum(axis=2) / np.maximum((behind * behind).sum(axis=2), 1)
+    off_hue = np.abs(seen - shade[..., None] * behind).max(axis=2)
+    shadow = (shade > 0.3) & (shade < 1.02) & (off_hue < 16)
+    is_ground = _ramp(difference + 2 * spread, *SAME_AS_GROUND) * zone
+    is_person = _ramp(difference - 3 * spread, *UNLIKE_GROUND) * (zone & near_body & ~shadow & (mask > 0.03))
+    return np.maximum(mask * (1 - is_ground), is_person).astype(np.float32)
+
+
+def still_ground(images: np.ndarray, hidden: np.ndarray) -> Ground:
+    """The median of frames (F, H, W, 3) uint8 where the person does not hide it, `hidden` (F, H, W) bool."""
+    colour = np.zeros(images.shape[1:], np.uint8)
+    spread = np.full(images.shape[1:3], 255, np.uint8)
+    for row in range(images.shape[1]):              # row by row, for the memory
+        values = np.sort(np.where(hidden[:, row, :, None], np.int16(300), images[:, row]), axis=0)
+        views = (~hidden[:, row]).sum(axis=0)
+        low, middle, high = (np.take_along_axis(values, np.maximum(views - 1, 0)[None, :, None] * part // 4, 0)[0]
+                             for part in (1, 2, 3))
+        known = views >= FEWEST_VIEWS
+        colour[row][known] = middle[known]
+        spread[row][known] = np.minimum((high - low).max(axis=1)[known], 254)
+    return Ground(colour, spread)
+
+
+def _ramp(values: np.ndarray, start: float, end: float) -> np.ndarray:
+    """0 at `start`, 1 at `end` (which may be the lower one), smooth between."""
+    x = np.clip((values - start) / (end - start), 0, 1)
+    return x * x * (3 - 2 * x)
 
 
 def make_trimap(mask: np.ndarray, band_px: float, core: np.ndarray | None = None) -> np.ndarray:
