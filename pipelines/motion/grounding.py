@@ -9,7 +9,7 @@ from pipelines.core.records import BodyPose, Motion
 
 PLANTED_SPEED = 0.35                    # m/s: a foot slower than this may be standing
 PLANTED_HEIGHT_M = 0.06                 # and so near the lowest it gets
-LONGEST_JUMP_S = 1.0
+LONGEST_JUMP_S = 0.8                    # airborne for 0.8 s is 80 cm high
 SMOOTHING_S = 0.12
 
 
@@ -38,20 +38,26 @@ def lowest_points(motion: Motion, body: Body, betas: np.ndarray) -> np.ndarray:
 
 
 def _touching(motion: Motion, body: Body, betas: np.ndarray, lowest: np.ndarray) -> np.ndarray:
-    """(F,) bool: frames in which the body must be on the floor: a foot stands, or it is as low as it gets for a while.
+    """(F,) bool: frames in which the body must be on the floor: all but what stands out as a jump. Never empty.
 
-    Never empty.
+    The floor is the lowest point's track with every rise shorter than `LONGEST_JUMP_S` taken off (a morphological
+    opening), so that slow drift counts as floor and a jump does not.
     """
     if len(lowest) < 2:
         return np.ones(len(lowest), bool)
     reach = min(max(1, round(LONGEST_JUMP_S / 2 * motion.fps)), len(lowest) - 1)
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(lowest, reach, mode="edge"), 2 * reach + 1)
-    floor = around.min(axis=1)
+    eroded = _windows(lowest, reach).min(axis=1)
+    floor = _windows(eroded, reach).max(axis=1)
     joints = pose_sequence(body, betas, motion.joint_rotations, motion.root_translation)
     feet = joints[:, [body.joint_names.index("foot.L"), body.joint_names.index("foot.R")]]      # (F, 2, 3)
     speed = np.linalg.norm(np.gradient(feet, axis=0), axis=-1).min(axis=1) * motion.fps
     stands = (speed < PLANTED_SPEED) & (lowest < floor + PLANTED_HEIGHT_M)
-    return stands | (lowest <= floor)
+    return stands | (lowest <= floor + 1e-6)
+
+
+def _windows(track: np.ndarray, reach: int) -> np.ndarray:
+    """(F, 2 reach + 1): each frame with its neighbours, the ends repeated."""
+    return np.lib.stride_tricks.sliding_window_view(np.pad(track, reach, mode="edge"), 2 * reach + 1)
 
 
 def _smoothed(track: np.ndarray, sigma: float) -> np.ndarray:

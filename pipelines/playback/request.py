@@ -79,7 +79,7 @@ def seconds_expected(options: PlaybackOptions, captured_frames: int, height: int
 
         bvh = read_bvh(Path(options.motion))
         frames = bvh.frame_count * min(1.0, (options.fps or 30.0) / bvh.fps)
-    return 6.0 + frames * (0.03 + 0.3e-6 * pixels)
+    return 6.0 + frames * (0.02 + 0.9e-6 * pixels)
 
 
 def deliver(folder: Path, options: PlaybackOptions) -> None:
