@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipelines.body.model import Body, betas_for_height, load_body, pose_sequence, sequence_frames
 from pipelines.core.errors import AnrError
@@ -153,6 +156,50 @@ def test_elbows_and_knees_bend_about_their_own_hinge(shared_data: Path, body: Bo
 def test_skeletons_without_limbs_are_refused_by_name(shared_data: Path, body: Body) -> None:
     with pytest.raises(AnrError, match=r"no joint that is known as hip\.L.*it has: base, child1"):
         retarget(read_bvh(shared_data / "bvh_odd" / "no_end_sites.bvh"), body, SHAPE)
+
+
+def test_a_limb_without_length_is_refused(body: Body, tmp_path: Path) -> None:
+    write_ours(tmp_path / "a.bvh", body, march(body), tuple(RENAMED.get(n, n + "x") for n in body.joint_names))
+    bvh = read_bvh(tmp_path / "a.bvh")
+    offsets = bvh.offsets.copy()
+    offsets[bvh.joint_names.index("LeftLeg")] = offsets[bvh.joint_names.index("upperleg02.Lx")] = 0
+    with pytest.raises(AnrError, match="from LeftUpLeg to LeftLeg has no length"):
+        retarget(replace(bvh, offsets=offsets), body, SHAPE)
+
+
+def test_a_single_frame_is_a_motion_too(shared_data: Path, body: Body) -> None:
+    bvh = read_bvh(shared_data / "bvh" / "mixamo_freebvh.bvh")
+    motion = retarget(replace(bvh, values=bvh.values[20:21]), body, SHAPE)
+    assert len(motion.joint_rotations) == 1 and abs(lowest_points(motion, body, SHAPE)[0]) < 1e-6
+    assert len(resample(motion, 24.0).joint_rotations) == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_wild_skeletons_and_angles_give_finite_motions_or_an_explanation(body: Body, seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    names = [*RENAMED.values()]
+    parts = {name: k for k, name in enumerate(names)}
+    above = {"Hips": -1, "Head": parts["Neck"], "Neck": parts["Spine1"], "Spine": 0, "Spine1": parts["Spine"]}
+    for side in ("Left", "Right"):
+        above |= {f"{side}UpLeg": 0, f"{side}Leg": parts[f"{side}UpLeg"], f"{side}Foot": parts[f"{side}Leg"],
+                  f"{side}Arm": parts["Spine1"], f"{side}ForeArm": parts[f"{side}Arm"],
+                  f"{side}Hand": parts[f"{side}ForeArm"]}
+    order = ["Hips", "Spine", "Spine1", "Neck", "Head",
+             *(f"{s}{p}" for s in ("Left", "Right") for p in ("UpLeg", "Leg", "Foot", "Arm", "ForeArm", "Hand"))]
+    parents = np.array([-1 if above[n] < 0 else order.index(names[above[n]]) for n in order])
+    channels = (("Xposition", "Yposition", "Zposition", "Zrotation", "Xrotation", "Yrotation"),
+                *((("Zrotation", "Xrotation", "Yrotation"),) * (len(order) - 1)))
+    offsets = chance.normal(0, 1, (len(order), 3)) * 10.0 ** chance.integers(-3, 4)
+    offsets[chance.random(len(order)) < 0.1] = 0.0
+    values = chance.normal(0, 90, (int(chance.integers(1, 6)), 3 + 3 * len(order)))
+    try:
+        motion = retarget(BvhFile(tuple(order), parents, offsets, channels, (), values, 0.04), body, SHAPE)
+    except AnrError:
+        return
+    assert np.isfinite(motion.joint_rotations).all() and np.isfinite(motion.root_translation).all()
+    identity = np.swapaxes(motion.joint_rotations, -1, -2) @ motion.joint_rotations
+    np.testing.assert_allclose(identity, np.broadcast_to(np.eye(3), identity.shape), atol=1e-6)
 
 
 def test_a_file_without_rotations_is_refused(body: Body) -> None:

@@ -20,7 +20,7 @@ from pipelines.core.records import Motion
 
 MAX_BYTES = 512 * 2**20
 MAX_JOINTS = 2_000
-MAX_VALUES = 60_000_000                 # half a GB of numbers
+MAX_VALUES = 20_000_000                 # half an hour at 120 frames per second; posing them takes some GB
 AXES = {"X": 0, "Y": 1, "Z": 2}
 CHANNELS = {f"{axis}{kind}".lower(): f"{axis}{kind}" for axis in AXES for kind in ("position", "rotation")}
 CM_PER_M = 100.0                        # written files use centimetres, as most programs do

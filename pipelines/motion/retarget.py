@@ -128,15 +128,7 @@ class _Source:
         axis = _up_axis(_trunk_directions(positions, joint_map))
         to_y_up = {"x": np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1.0]]), "y": np.eye(3),
                    "z": np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0.0]])}[axis]
-        joints = joint_map.joints
-        thighs = [np.linalg.norm(positions[:, joints[f"knee.{s}"]] - positions[:, joints[f"hip.{s}"]], axis=1)
-                  for s in SIDES]
-        shins = [np.linalg.norm(positions[:, joints[f"ankle.{s}"]] - positions[:, joints[f"knee.{s}"]], axis=1)
-                 for s in SIDES]
-        leg_length = float(np.mean(thighs) + np.mean(shins))
-        if not leg_length > 0:
-            raise AnrError("The legs of this skeleton have no length.",
-                           hint="Export the motion again with bone offsets.")
+        leg_length = _checked_leg_length(positions, bvh, joint_map)
         return cls(bvh, joint_map, positions @ to_y_up.T, to_y_up @ rotations, axis, leg_length)
 
     def joint(self, part: str) -> int | None:
@@ -185,6 +177,24 @@ def _up_axis(directions: np.ndarray) -> str:
     if typical[1] > 0.5:
         return "y"
     return "xyz"[int(np.argmax(typical))]
+
+
+def _checked_leg_length(positions: np.ndarray, bvh: BvhFile, joint_map: JointMap) -> float:
+    """Thigh and shin together, file units; AnrError where a limb has no length or places are beyond all measure."""
+    if not np.abs(positions).max() < 1e9:
+        raise AnrError("Joints of this motion lie billions of units away.", hint="Export the motion again.")
+    rest = _positions_at_rest(bvh)
+    lengths: dict[str, float] = {}
+    for ends in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")):
+        for side in SIDES:
+            a, b = (joint_map.joints[f"{part}.{side}"] for part in ends)
+            moving = np.linalg.norm(positions[:, b] - positions[:, a], axis=1)
+            lengths[f"{ends[0]}.{side}"] = float(np.median(moving))
+            if not min(moving.min(), np.linalg.norm(rest[b] - rest[a])) > 1e-6 * max(1e-3, np.abs(rest).max()):
+                limb = f"{bvh.joint_names[a]} to {bvh.joint_names[b]}"
+                raise AnrError(f"The limb from {limb} has no length in this file.",
+                               hint="Export the motion again with the skeleton's offsets.")
+    return sum(lengths[f"{part}.{side}"] for part in ("hip", "knee") for side in SIDES) / 2
 
 
 def _choose_reference(source: _Source) -> _Reference:
@@ -411,7 +421,7 @@ def _put_leg(put, turned, source: _Source, reference: _Reference, rig: _Rig, sid
 def _toe(source: _Source, ankle: int, side: str) -> np.ndarray | None:
     """The ball of the foot in the ankle joint's frame."""
     toe = source.joint(f"toe.{side}")
-    if toe is not None and source.bvh.parents[toe] == ankle:
+    if toe is not None and source.bvh.parents[toe] == ankle and np.linalg.norm(source.bvh.offsets[toe]) > 0:
         return source.bvh.offsets[toe]
     return bone_tip(source.bvh, ankle)
 
