@@ -241,6 +241,16 @@ def test_a_person_is_as_tall_as_in_the_capture_and_stands_where_they_stood() -> 
     assert abs(np.median(pixels[:, 0]) - 64.0) < 3.0     # in the middle of the square cut from 160x128
 
 
+def test_the_camera_follows_a_walk_and_rests_before_someone_who_stays() -> None:
+    body, betas = load_body(), np.zeros(10)
+    turns = np.repeat(rest_pose(body).joint_rotations[None], 50, axis=0)
+    for length_m, follows in ((0.8, False), (4.0, True)):
+        way = np.linspace([0, 0.9, 0], [0, 0.9, length_m], 50)
+        shot = perform(Motion(turns, way, 24.0), body, betas, sitting(), 128, view_deg=90.0)
+        columns = [project(way[k], shot.cameras[k])[0] for k in range(50)]
+        assert (np.ptp(columns) < 1.0) == follows        # a steady walk stays in the middle from first to last frame
+
+
 def test_wide_captures_give_square_pictures_and_tall_ones_keep_their_shape() -> None:
     assert picture_size(sitting(), 0) == (128, 128)
     tall = replace(sitting(), camera=replace(captured_camera(), width=72, height=128))

@@ -248,7 +248,7 @@ def _body_axes(positions: np.ndarray, joint_map: JointMap, snap: bool) -> np.nda
     across = positions[joints["hip.L"]] - positions[joints["hip.R"]]
     across = across + positions[joints["shoulder.L"]] - positions[joints["shoulder.R"]]
     left = across - up * (across @ up)
-    if np.linalg.norm(left) < 1e-6 * max(1e-9, np.linalg.norm(across)):
+    if np.linalg.norm(left) < 1e-6 * max(1e-9, float(np.linalg.norm(across))):
         left = np.roll(up, 1)
     left = _unit(left)
     return np.stack([left, up, np.cross(left, up)], axis=1)

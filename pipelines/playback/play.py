@@ -51,9 +51,10 @@ def play(folder: Path, avatar: Avatar, person: AvatarPerson, texture: torch.Tens
                           None if way == "replay" else sitting)
     setting = Setting(background, options.background == CAPTURE, video_name(options), bool(options.frames_dir))
     figures = film(folder, shot, Actor(avatar, body, betas, texture), setting, progress)
+    camera_follows = not np.array_equal(camera.world_to_camera, shot.cameras[-1].world_to_camera)
     write_json(folder / "render.json", {
         **told, "way": way, **source, "options": asdict(options), "fps": shot.fps, "frames": len(shot),
-        "camera": camera_to_json(camera), "camera_follows": way == "motion"})
+        "camera": camera_to_json(camera), "camera_follows": camera_follows})
     outputs = {"strip": "strip.jpg", "motion": "motion.npz"}
     if (folder / setting.video).exists():
         outputs = {"video": setting.video, **outputs}

@@ -15,6 +15,7 @@ from pipelines.geometry.rotations import rotation_between, rotation_from_vector
 from pipelines.motion.timing import frame_range
 
 FOLLOW_S = 0.5                          # how sluggishly the camera follows the person
+STAYS_M = 0.5                           # who goes no farther than this from the middle of their way is not followed
 MARGIN = 0.04                           # of the picture, kept free on every side
 LOOKED_AT = 90                          # frames in which the framing is checked
 ORBIT_S = 4.0
@@ -104,11 +105,16 @@ def replay(captured: Motion, frame_index: np.ndarray, times_s: np.ndarray, camer
 def perform(motion: Motion, body: Body, betas: np.ndarray, sitting: Sitting, size: int, view_deg: float) -> Shot:
     """A motion seen by a camera that follows the person, who is as tall in the picture as they were captured.
 
+    A person who stays about where they are is seen by a camera at rest, so that planted feet stay planted.
+
     motion    y up, floor at 0
     size      height of the picture in pixels, 0 = the capture's
     view_deg  where the camera stands, from the front towards the person's left
     """
-    followed = _smoothed(motion.root_translation * [1, 0, 1], FOLLOW_S * motion.fps)
+    path = motion.root_translation * [1, 0, 1]
+    middle = (path.min(axis=0) + path.max(axis=0)) / 2
+    stays = np.linalg.norm(path - middle, axis=1).max() < STAYS_M
+    followed = np.repeat(middle[None], len(path), axis=0) if stays else _smoothed(path, FOLLOW_S * motion.fps)
     camera = _fitting_camera(motion, followed, body, betas, sitting, size, view_deg)
     count = len(followed)
     return Shot(motion.joint_rotations, motion.root_translation,

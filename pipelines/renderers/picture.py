@@ -19,7 +19,7 @@ def over_captured(background: np.ndarray, rgb: np.ndarray, alpha: np.ndarray, bo
     returns     (H, W, 3) uint8
     """
     picture = background.copy()
-    window, part = _clipped(box, background.shape[:2])
+    window, part = _clipped(box, (background.shape[0], background.shape[1]))
     if window is None:
         return picture
     cover = alpha[part][..., None]
@@ -35,7 +35,7 @@ def over_other(background: np.ndarray, rgb: np.ndarray, alpha: np.ndarray, box: 
     would shine as a halo, so the border takes its colour from the solid pixels beside it.
     """
     picture = background.copy()
-    window, part = _clipped(box, background.shape[:2])
+    window, part = _clipped(box, (background.shape[0], background.shape[1]))
     if window is None:
         return picture
     cover = without_haze(alpha)[part][..., None]
