@@ -5,12 +5,14 @@
     keyframes.jpg     contact sheet
 
 The paper (section 3.4) adds frames greedily so that the union of silhouettes grows most, under 10 % of the training
-frames. A silhouette does not tell front from back, so the union of surface seen counts as well, the face most;
-blurred frames count less.
+frames. A silhouette does not tell front from back, so the union of surface seen counts as well, the face most.
+Frames that are blurred, in fast motion, fitted badly or partly hidden (a ball before the body) count less, and
+keyframes keep a distance in time: otherwise one swift kick, with its many silhouettes, takes half of them.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ import numpy as np
 from pipelines.core.errors import AnrError
 from pipelines.core.mapcache import read_maps
 from pipelines.core.options import option
-from pipelines.core.records import BodyFit
+from pipelines.core.records import BodyFit, SurfaceMaps
 from pipelines.core.split import split_frames
 from pipelines.core.stage import Job, Outcome, Stage
 from pipelines.core.storage import read_fit, write_json
@@ -31,8 +33,11 @@ LIMIT = 0.10                            # the paper's bound
 FEWEST = 4
 MOST_CANDIDATES = 400                   # longer recordings are thinned out evenly
 CELLS, CELL_M = 64, 0.04                # person-centred grid of silhouettes, 2.56 m wide, the root joint in the middle
-SURFACE_WEIGHT = 1.0                    # of the surface against the silhouettes
+SURFACE_WEIGHT = 2.0                    # of the surface against the silhouettes
 FACE_WEIGHT = 4.0                       # of the face's surface against its area
+GAP_SHARE = 0.3                         # of the mean distance between keyframes: how close two may come
+ODD_LEVELS = 40.0                       # of 255: so far from the usual colour, something else is in the way
+LEAST_TRUST = 0.2                       # a frame is never worth less than this
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Views:
 
     silhouette: np.ndarray              # (N, CELLS * CELLS) alpha around the root joint
     surface: np.ndarray                 # (N, T) how large each triangle is seen, of the largest in the clip
-    sharpness: np.ndarray               # (N,) against the clip's typical frame, at most 1
+    trust: np.ndarray                   # (N,) how sharp, still and well fitted it is against the typical frame
 
 
 def run(job: Job) -> Outcome:
@@ -62,7 +67,7 @@ def run(job: Job) -> Outcome:
     candidates = candidates[thinned(len(candidates), max(MOST_CANDIDATES, count))]
     views = collect_views(job, fit, candidates)
     quality, weights = stacked(views)
-    order, _ = greedy_cover(quality, weights, count)
+    order, _ = greedy_cover(quality, weights, count, candidates, gap=GAP_SHARE * len(train) / count)
     frames = [int(candidates[k]) for k in order]
     coverage = reached(views.silhouette, np.ones(views.silhouette.shape[1]), order)
     surface = reached(views.surface, surface_weights(), order)
@@ -86,13 +91,15 @@ def keyframe_count(asked: int, training: int, usable: int) -> int:
     return min(usable, max(FEWEST, round(SHARE * training)))
 
 
-def greedy_cover(quality: np.ndarray, weights: np.ndarray, count: int) -> tuple[list[int], list[float]]:
+def greedy_cover(quality: np.ndarray, weights: np.ndarray, count: int, times: np.ndarray | None = None,
+                 gap: float = 0.0) -> tuple[list[int], list[float]]:
     """Rows chosen one by one, each the one that adds most to what the chosen rows together cover.
 
     quality  (N, E) 0..1: how well row n covers element e; together rows cover an element as well as the best of them
     weights  (E,) what each element is worth
+    times    (N,) when each row is; rows closer than `gap` to a chosen one wait until no other is left
     returns  `count` rows in order of choice, and the covered weight after each. Covering so is submodular, so
-             this is at least 63 % of the best choice of that many (Nemhauser, Wolsey and Fisher 1978)
+             without a gap this is at least 63 % of the best choice (Nemhauser, Wolsey and Fisher 1978)
     """
     if quality.ndim != 2 or weights.shape != quality.shape[1:] or not 0 < count <= len(quality):
         raise ValueError(f"cannot choose {count} of quality {quality.shape} with weights {weights.shape}")
@@ -102,9 +109,13 @@ def greedy_cover(quality: np.ndarray, weights: np.ndarray, count: int) -> tuple[
     # gains only shrink, so a row whose old gain is below the best new one need not be looked at again
     bound = quality @ weights
     for _ in range(count):
-        bound[order] = -1.0
+        free = np.ones(len(quality), bool)
+        free[order] = False
+        if times is not None and order:
+            apart = free & (np.abs(times[:, None] - times[order]).min(axis=1) >= gap)
+            free = apart if apart.any() else free
         best, best_gain = -1, -1.0
-        for row in np.argsort(-bound, kind="stable"):
+        for row in np.argsort(-np.where(free, bound, -np.inf), kind="stable")[:free.sum()]:
             if bound[row] <= best_gain:
                 break
             bound[row] = np.maximum(quality[row] - covered, 0) @ weights
@@ -125,7 +136,7 @@ def reached(quality: np.ndarray, weights: np.ndarray, order: list[int]) -> list[
 
 def stacked(views: Views) -> tuple[np.ndarray, np.ndarray]:
     """Quality (N, E) and weights (E,) of silhouettes and surface together, each worth its share."""
-    quality = np.concatenate([views.silhouette, views.surface], axis=1) * views.sharpness[:, None]
+    quality = np.concatenate([views.silhouette, views.surface], axis=1) * views.trust[:, None]
     silhouette = np.full(views.silhouette.shape[1], 1 / max(float(views.silhouette.max(axis=0).sum()), 1e-6))
     weights = np.concatenate([silhouette, SURFACE_WEIGHT * surface_weights()])
     return quality.astype(np.float32), weights.astype(np.float32)
@@ -143,7 +154,7 @@ def surface_weights() -> np.ndarray:
 
 
 def collect_views(job: Job, fit: BodyFit, frames: np.ndarray) -> Views:
-    """Silhouette, surface and sharpness of every candidate."""
+    """Silhouette, surface and trust of every candidate."""
     from pipelines.body.model import load_body
     from pipelines.geometry.cameras import project
     from pipelines.media.images import read_alpha
@@ -153,18 +164,62 @@ def collect_views(job: Job, fit: BodyFit, frames: np.ndarray) -> Views:
     triangles = len(load_body().faces)
     silhouette = np.zeros((len(frames), CELLS * CELLS), np.float32)
     seen = np.zeros((len(frames), triangles), np.float32)
-    edges = np.zeros(len(frames))
+    colours = np.full((len(frames), triangles, 3), np.nan, np.float32)
+    edges, agreement = np.zeros(len(frames)), np.zeros(len(frames))
     for n, frame in enumerate(job.progress.track(frames, "Looking at frames", len(frames))):
         alpha = read_alpha(job.inputs["matte"] / "alpha" / f"{frame:05d}.png")
         root = fit.joints_m[frame, 0]
         px_per_m = recording.camera.K[1, 1] / max(root[2], 0.2)
         silhouette[n] = centred_silhouette(alpha, project(root, recording.camera), px_per_m).ravel()
-        edges[n] = edge_strength(recording.image(int(frame)), alpha)
+        image = recording.image(int(frame))
+        edges[n] = edge_strength(image, alpha)
         maps = read_maps(job.inputs["raster"] / "maps" / f"{frame:05d}.maps")
-        seen[n] = np.bincount(maps.face_index[maps.inside], minlength=triangles) / px_per_m**2
+        agreement[n] = overlap(alpha, maps)
+        pixels, colours[n] = triangle_colours(image, maps, triangles)
+        seen[n] = pixels / px_per_m**2
     largest = np.percentile(seen, 98, axis=0)
     surface = np.clip(seen / np.maximum(largest, 1e-9), 0, 1) * (largest > 0)
-    return Views(silhouette, surface, np.clip(edges / max(float(np.median(edges)), 1e-9), 0.3, 1))
+    speed = np.percentile(np.linalg.norm(np.gradient(fit.joints_m, axis=0), axis=-1), 95, axis=1)[frames]
+    hidden = odd_triangles(colours)
+    hidden_share = (hidden * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1e-9)
+    trust = _against_typical(edges) * _against_typical(agreement)**2 * _against_typical(1 / (speed + 1e-3)) \
+        * np.clip(1 - 4 * (hidden_share - hidden_share.min()), 0, 1)
+    surface[hidden] = 0
+    return Views(silhouette, surface, np.clip(trust, LEAST_TRUST, 1))
+
+
+def triangle_colours(image: np.ndarray, maps: SurfaceMaps, triangles: int) -> tuple[np.ndarray, np.ndarray]:
+    """How many pixels each triangle has (T,) and their mean colour (T, 3) in 0..255, NaN where it has none."""
+    x0, y0, x1, y1 = maps.box
+    index, values = maps.face_index[maps.inside], image[y0:y1, x0:x1][maps.inside]
+    pixels = np.bincount(index, minlength=triangles)
+    total = np.stack([np.bincount(index, weights=values[:, c], minlength=triangles) for c in range(3)], axis=-1)
+    return pixels, np.where(pixels[:, None] > 0, total / np.maximum(pixels, 1)[:, None], np.nan)
+
+
+def odd_triangles(colours: np.ndarray) -> np.ndarray:
+    """(N, T) bool: where a frame shows a triangle in a colour far from its usual one; something else is in the way.
+
+    colours  (N, T, 3) in 0..255, NaN where a frame does not show the triangle
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)         # triangles that no frame shows
+        usual = np.nanmedian(colours, axis=0)
+        difference = np.abs(colours - usual).max(axis=2)
+        typical = np.nanmedian(difference, axis=0)
+    return np.nan_to_num(difference, nan=0.0) > np.maximum(ODD_LEVELS, 4 * np.nan_to_num(typical))
+
+
+def _against_typical(values: np.ndarray) -> np.ndarray:
+    """Each value over the median, at most 1."""
+    return np.clip(values / max(float(np.median(values)), 1e-9), 0, 1)
+
+
+def overlap(alpha: np.ndarray, maps: SurfaceMaps) -> float:
+    """Intersection over union of the matte and the fitted body's silhouette."""
+    x0, y0, x1, y1 = maps.box
+    common = float(alpha[y0:y1, x0:x1][maps.inside].sum())
+    return common / max(float(alpha.sum()) + float(maps.inside.sum()) - common, 1e-9)
 
 
 def centred_silhouette(alpha: np.ndarray, root_px: np.ndarray, px_per_m: float) -> np.ndarray:
@@ -191,9 +246,9 @@ def edge_strength(image: np.ndarray, alpha: np.ndarray) -> float:
         return 0.0
     part = np.s_[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
     grey = cv2.cvtColor(np.ascontiguousarray(image[part]), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    grey = cv2.GaussianBlur(grey, (0, 0), 1)    # coding noise is not sharpness
+    smooth = cv2.GaussianBlur(grey, (0, 0), 1)  # coding noise is not sharpness
     solid = cv2.erode((alpha[part] > 0.95).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
-    return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F))[solid].mean()) if solid.any() else 0.0
+    return float(np.abs(cv2.Laplacian(smooth, cv2.CV_32F))[solid].mean()) if solid.any() else 0.0
 
 
 def thinned(total: int, most: int) -> np.ndarray:

@@ -175,8 +175,8 @@ def body_in_picture(task: Task) -> tuple[np.ndarray, np.ndarray]:
     for start, end, name, thickness_m in LIMBS:
         if min(task.landmarks[start, 2], task.landmarks[end, 2]) < 0.4:
             continue
-        ends = [tuple(int(v) for v in np.round(np.clip(task.landmarks[k, :2], -4000, 8000))) for k in (start, end)]
-        cv2.line(regions, ends[0], ends[1], index[name], max(1, round(thickness_m * task.px_per_m)))
+        ends = np.round(np.clip(task.landmarks[[start, end], :2], -4000, 8000)).astype(int).tolist()
+        cv2.line(regions, ends[0], ends[1], (index[name],), max(1, round(thickness_m * task.px_per_m)))
     core = np.zeros(shape, bool)
     if task.fitted:
         maps = read_maps(task.maps)

@@ -16,8 +16,11 @@ from pipelines.keyframes import (
     edge_strength,
     greedy_cover,
     keyframe_count,
+    odd_triangles,
+    overlap,
     reached,
     thinned,
+    triangle_colours,
 )
 
 
@@ -60,6 +63,52 @@ def test_front_back_and_side_are_chosen_before_a_second_front() -> None:
     front, back, side = [1, 1, 0, 0, 0.2], [0, 0, 1, 1, 0.2], [0.5, 0, 0.5, 0, 1]
     order, _ = greedy_cover(np.array([front, front, front, side, back], float), np.ones(5), 3)
     assert {2 if k < 3 else k for k in order} == {2, 3, 4}
+
+
+def test_keyframes_keep_their_distance_in_time_while_that_is_possible() -> None:
+    rng = np.random.default_rng(2)
+    quality, times = rng.uniform(size=(30, 50)), np.arange(30)
+    order, _ = greedy_cover(quality, np.ones(50), 5, times, gap=3)
+    assert min(abs(a - b) for a, b in combinations(order, 2)) >= 3
+    crowded, _ = greedy_cover(quality, np.ones(50), 20, times, gap=3)
+    assert len(set(crowded)) == 20
+
+
+def test_a_matte_that_is_the_body_overlaps_it_wholly() -> None:
+    from pipelines.core.records import SurfaceMaps
+
+    inside = np.zeros((10, 8), bool)
+    inside[2:6, 3:7] = True
+    empty = np.zeros((10, 8, 3), np.float32)
+    maps = SurfaceMaps(np.where(inside, 1, -1), empty[..., :2], empty, empty[..., 0], (5, 4, 13, 14))
+    alpha = np.zeros((20, 20), np.float32)
+    alpha[4:14, 5:13] = inside
+    assert overlap(alpha, maps) == pytest.approx(1)
+    alpha[15:19, 0:4] = 1                       # a ball as large as the body
+    assert overlap(alpha, maps) == pytest.approx(0.5)
+
+
+def test_a_ball_before_the_body_is_seen_by_its_colour_and_cloth_in_changing_light_is_not() -> None:
+    rng = np.random.default_rng(0)
+    colours = np.tile(rng.uniform(30, 120, (50, 3)), (20, 1, 1)) + rng.normal(0, 8, (20, 50, 3))
+    colours[7, 10:15] = 240
+    colours[3, 20:25] = np.nan                  # turned away
+    colours[:, 49] = np.nan                     # never seen
+    odd = odd_triangles(colours)
+    assert odd[7, 10:15].all() and odd.sum() == 5
+
+
+def test_triangle_colours_are_means_over_their_pixels() -> None:
+    from pipelines.core.records import SurfaceMaps
+
+    empty = np.zeros((2, 3, 3), np.float32)
+    maps = SurfaceMaps(np.array([[0, 0, -1], [2, 2, 2]]), empty[..., :2], empty, empty[..., 0], (1, 1, 4, 3))
+    image = np.arange(5 * 5 * 3, dtype=np.uint8).reshape(5, 5, 3)
+    pixels, colours = triangle_colours(image, maps, 4)
+    assert pixels.tolist() == [2, 0, 3, 0]
+    np.testing.assert_allclose(colours[0], image[1, 1:3].mean(axis=0))
+    np.testing.assert_allclose(colours[2], image[2, 1:4].mean(axis=0))
+    assert np.isnan(colours[[1, 3]]).all()
 
 
 def test_coverage_grows_to_the_whole_when_all_rows_are_taken() -> None:

@@ -77,4 +77,4 @@ def surface_maps(body_faces: np.ndarray, uvs: np.ndarray, face_uvs: np.ndarray, 
     normals = vertex_normals(verts, body_faces) @ camera.world_to_camera[:3, :3].T
     normal = interpolate(face_index, bary, normals, body_faces)
     normalise_inside(normal, face_index)
-    return SurfaceMaps(face_index, interpolate(face_index, bary, uvs, face_uvs), normal, depth_m, tuple(box))
+    return SurfaceMaps(face_index, interpolate(face_index, bary, uvs, face_uvs), normal, depth_m, box)
