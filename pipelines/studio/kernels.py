@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
 
-_FAST = dict(cache=True, nogil=True, error_model="numpy", fastmath=True)
+_FAST: Any = dict(cache=True, nogil=True, error_model="numpy", fastmath=True)
 
 
 @njit(**_FAST)
@@ -111,7 +112,7 @@ def _stripes(x, y, z, nz, cut, colours):  # type: ignore[no-untyped-def]
     phase = s / period - math.floor(s / period)
     ink = _step(0.0, 0.06, phase) * (1 - _step(0.42, 0.48, phase))
     if not sleeve and y > cut[10] - 0.055:
-        ink = 0.0                       # a plain yoke
+        ink = 0.0  # a plain yoke
     knit = 1.0 + 0.05 * noise(x * 260, y * 90, z * 260)
     seam = _line(along, 0.012, 0.0022, 0.0012)
     shade = knit * (1 - 0.25 * seam)
@@ -130,8 +131,10 @@ def _mask_at(mask, u, v):  # type: ignore[no-untyped-def]
         return 0.0
     i, j = int(px), int(py)
     fx, fy = px - i, py - j
-    return ((mask[j, i] * (1 - fx) + mask[j, i + 1] * fx) * (1 - fy)
-            + (mask[j + 1, i] * (1 - fx) + mask[j + 1, i + 1] * fx) * fy) / 255.0
+    return (
+        (mask[j, i] * (1 - fx) + mask[j, i + 1] * fx) * (1 - fy)
+        + (mask[j + 1, i] * (1 - fx) + mask[j + 1, i + 1] * fx) * fy
+    ) / 255.0
 
 
 @njit(**_FAST)
@@ -243,8 +246,33 @@ def _lit(light, depth, cell, bias, radius):  # type: ignore[no-untyped-def]
 
 
 @njit(**_FAST)
-def shade(face_index, bary, faces, material, rest, rest_normals, verts, normals, tint, occlusion, uvs, face_uvs, texture,  # type: ignore[no-untyped-def]
-          front, back, cut, leg, colours, eye, key, key_colour, sky, ground, light_rows, light_depth):
+def shade(
+    face_index,
+    bary,
+    faces,
+    material,
+    rest,
+    rest_normals,
+    verts,
+    normals,
+    tint,
+    occlusion,
+    uvs,
+    face_uvs,
+    texture,  # type: ignore[no-untyped-def]
+    front,
+    back,
+    cut,
+    leg,
+    colours,
+    eye,
+    key,
+    key_colour,
+    sky,
+    ground,
+    light_rows,
+    light_depth,
+):
     """(h, w, 3) float32 linear colour of every covered sample.
 
     verts, normals  posed, world; rest, rest_normals at rest: where patterns live
@@ -282,11 +310,14 @@ def shade(face_index, bary, faces, material, rest, rest_normals, verts, normals,
                 i, j = min(max(int(u), 0), tw - 2), min(max(int(v), 0), th - 2)
                 fu, fv = u - i, v - j
                 r = (texture[j, i, 0] * (1 - fu) + texture[j, i + 1, 0] * fu) * (1 - fv) + (
-                    texture[j + 1, i, 0] * (1 - fu) + texture[j + 1, i + 1, 0] * fu) * fv
+                    texture[j + 1, i, 0] * (1 - fu) + texture[j + 1, i + 1, 0] * fu
+                ) * fv
                 g = (texture[j, i, 1] * (1 - fu) + texture[j, i + 1, 1] * fu) * (1 - fv) + (
-                    texture[j + 1, i, 1] * (1 - fu) + texture[j + 1, i + 1, 1] * fu) * fv
+                    texture[j + 1, i, 1] * (1 - fu) + texture[j + 1, i + 1, 1] * fu
+                ) * fv
                 bl = (texture[j, i, 2] * (1 - fu) + texture[j, i + 1, 2] * fu) * (1 - fv) + (
-                    texture[j + 1, i, 2] * (1 - fu) + texture[j + 1, i + 1, 2] * fu) * fv
+                    texture[j + 1, i, 2] * (1 - fu) + texture[j + 1, i + 1, 2] * fu
+                ) * fv
                 gloss, sharp = 0.05, 14.0
             elif m <= 4:
                 r = wa * tint[a, 0] + wb * tint[b, 0] + wc * tint[c, 0]
@@ -326,8 +357,12 @@ def shade(face_index, bary, faces, material, rest, rest_normals, verts, normals,
                 open_sky *= 0.55
             lambert = nx * key[0] + ny * key[1] + nz * key[2]
             for k in range(3):
-                light[k] = (light_rows[k, 0] * (px + nx * 0.006) + light_rows[k, 1] * (py + ny * 0.006)
-                            + light_rows[k, 2] * (pz + nz * 0.006) + light_rows[k, 3])
+                light[k] = (
+                    light_rows[k, 0] * (px + nx * 0.006)
+                    + light_rows[k, 1] * (py + ny * 0.006)
+                    + light_rows[k, 2] * (pz + nz * 0.006)
+                    + light_rows[k, 3]
+                )
             lit = _lit(light, light[2], light_depth, 0.010 if m != 3 else 0.022, 1.3)
             up = 0.5 + 0.5 * ny
             fill = (0.14 + 0.86 * open_sky) * (0.80 + 0.20 * max(facing, 0.0))
@@ -344,7 +379,7 @@ def shade(face_index, bary, faces, material, rest, rest_normals, verts, normals,
             length = math.sqrt(hx * hx + hy * hy + hz * hz) + 1e-9
             half = max(0.0, (nx * hx + ny * hy + nz * hz) / length)
             shine = gloss * half**sharp * lit
-            if m == 3:                  # hair shines in its own colour
+            if m == 3:  # hair shines in its own colour
                 sheen = 1.0 + 0.9 * half**sharp * lit
                 r, g, bl = r * sheen, g * sheen, bl * sheen
             out[row, col, 0] = r * (key_colour[0] * direct_r + fill * (sky[0] * up + ground[0] * (1 - up))) + shine
@@ -355,10 +390,10 @@ def shade(face_index, bary, faces, material, rest, rest_normals, verts, normals,
 
 @njit(**_FAST)
 def shadow_on_room(light_points, room_points, hidden, feet, out):  # type: ignore[no-untyped-def]
-    """out (H, W) 0..1: how much light reaches floor and walls, which always lie behind the person as the lamp sees it.
+    """out (H, W) 0..1: how much light reaches floor and walls, which lie behind the person for the lamp.
 
     light_points (H, W, 3) column, row, depth in the lamp's map; room_points (H, W, 3) world
-    hidden       (h, w) 0..1 float32: where the lamp sees the person, blurred; feet (N, 3) metres, y = height above floor
+    hidden       (h, w) 0..1 float32: where the lamp sees the person, blurred; feet (N, 3) m, y = height above floor
     """
     height, width = out.shape
     h, w = hidden.shape
@@ -370,7 +405,8 @@ def shadow_on_room(light_points, room_points, hidden, feet, out):  # type: ignor
                 i, j = int(x), int(y)
                 fx, fy = x - i, y - j
                 dark = (hidden[j, i] * (1 - fx) + hidden[j, i + 1] * fx) * (1 - fy) + (
-                    hidden[j + 1, i] * (1 - fx) + hidden[j + 1, i + 1] * fx) * fy
+                    hidden[j + 1, i] * (1 - fx) + hidden[j + 1, i + 1] * fx
+                ) * fy
                 value -= 0.50 * dark
             if room_points[row, col, 1] < 0.01:
                 for k in range(len(feet)):

@@ -38,7 +38,18 @@ def tint_eyes(verts: np.ndarray, eyes: np.ndarray, look: EyeLook) -> np.ndarray:
     angle = np.degrees(np.arccos(np.clip(ahead[:, 2], -1, 1)))
     stops = [0, 9, 11, 19, 23, 26, 60, 180]
     iris = np.array(look.iris)
-    colours = np.array([(0.01,) * 3, (0.01,) * 3, iris, iris * 1.2, iris * 0.35, (0.82, 0.79, 0.77), (0.62, 0.55, 0.53), (0.5, 0.42, 0.40)])
+    colours = np.array(
+        [
+            (0.01,) * 3,
+            (0.01,) * 3,
+            iris,
+            iris * 1.2,
+            iris * 0.35,
+            (0.82, 0.79, 0.77),
+            (0.62, 0.55, 0.53),
+            (0.5, 0.42, 0.40),
+        ]
+    )
     return np.stack([np.interp(angle, stops, colours[:, k]) for k in range(3)], 1)
 
 
@@ -66,8 +77,16 @@ def paint_skin(raw: Raw, head: Head, identity: Identity) -> np.ndarray:
     figure, size = raw.figure, TEXTURE_SIZE
     where, face_index, bary = texel_positions(raw, size)
     hit = face_index >= 0
-    fields = np.stack([head.lips, uv_values(raw, "mpfb_fingernails.jpg"), head.ear, figure.share("wrist.L", "wrist.R"),
-                       figure.share("head")], 1)
+    fields = np.stack(
+        [
+            head.lips,
+            uv_values(raw, "mpfb_fingernails.jpg"),
+            head.ear,
+            figure.share("wrist.L", "wrist.R"),
+            figure.share("head"),
+        ],
+        1,
+    )
     lips, nails, ears, hands, on_head = interpolate(face_index, bary, fields, figure.faces)[hit].T
     p = where[hit].astype(float)
     look = looks["ben" if identity.bearded else "ada"]
@@ -92,19 +111,23 @@ def paint_skin(raw: Raw, head: Head, identity: Identity) -> np.ndarray:
     colour = blend(colour, red, 0.5 * (ears > 0.3))
     knuckles = hands * (0.25 + 0.25 * value_noise(p * 60, 4))
     colour = blend(colour, red, knuckles)
-    socket = blob(left + [0, -0.004, 0.012], 0.019)
+    socket = blob(left + np.array([0, -0.004, 0.012]), 0.019)
     colour = blend(colour, tone * [0.74, 0.62, 0.60], 0.55 * socket)
-    colour = blend(colour, tone * [0.6, 0.45, 0.42], 0.6 * blob(np.array([0.007, left[1] - 0.052, nose - 0.012]), 0.0055))
+    colour = blend(
+        colour, tone * [0.6, 0.45, 0.42], 0.6 * blob(np.array([0.007, left[1] - 0.052, nose - 0.012]), 0.0055)
+    )
     colour = blend(colour, look.lips, 0.9 * lips * (0.9 + 0.2 * value_noise(p * [900, 100, 300], 5)))
     mouth = figure.verts[head.lips > 0.5].mean(0)
-    colour = blend(colour, (0.25, 0.08, 0.08), 0.7 * lips * np.exp(-((p[:, 1] - mouth[1]) / 0.0016) ** 2))
+    colour = blend(colour, (0.25, 0.08, 0.08), 0.7 * lips * np.exp(-(((p[:, 1] - mouth[1]) / 0.0016) ** 2)))
     colour = blend(colour, (0.88, 0.70, 0.66), 0.6 * nails)
     # brows: an arch over each eye
     across = (np.abs(p[:, 0]) - abs(left[0])) / 0.026
     bow = across - 0.35
     arch = left[1] + 0.0232 - np.where(bow < 0, 0.0013, 0.0075) * bow**2
     thick = look.brow_width_m * np.interp(across, [-0.8, -0.4, 0.5, 1.1], [0.75, 1.0, 0.85, 0.3])
-    edge = np.clip((thick / 2 - np.abs(p[:, 1] - arch)) / 0.0014 + 0.5 + 0.5 * value_noise(p * [500, 260, 200], 6), 0, 1)
+    edge = np.clip(
+        (thick / 2 - np.abs(p[:, 1] - arch)) / 0.0014 + 0.5 + 0.5 * value_noise(p * [500, 260, 200], 6), 0, 1
+    )
     edge *= (across > -0.72 + 0.08 * value_noise(p * 400, 8)) & (across < 1.12) & (p[:, 2] > eye[2] - 0.01)
     colour = blend(colour, look.brow, 0.74 * edge)
     if identity.bearded:
@@ -118,7 +141,7 @@ def paint_skin(raw: Raw, head: Head, identity: Identity) -> np.ndarray:
     return page[tuple(nearest)]
 
 
-def on_face(figure, raw: Raw) -> np.ndarray:  # noqa: ANN001 - Figure, named in bake
+def on_face(figure, raw: Raw) -> np.ndarray:
     """(V,) bool: near the middle of the face, where the nose is."""
     eye = raw.eyes.mean(0)
     verts = figure.verts

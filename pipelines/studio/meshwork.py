@@ -1,4 +1,4 @@
-"""Mesh operations that the bake needs: smoothing, subdivision, clipping, nearest surface points (build time only)."""
+"""Mesh operations that the bake needs: smoothing, subdivision, clipping, nearest surface points, noise (build time, but for noise)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 class Layer:
     """One piece of a person, at rest: skin, a garment, a shoe, hair."""
 
-    verts: np.ndarray                   # (V, 3) metres, y up, facing +z
-    faces: np.ndarray                   # (T, 3) int
-    weights: np.ndarray                 # (V, J) dense skinning weights
+    verts: np.ndarray  # (V, 3) metres, y up, facing +z
+    faces: np.ndarray  # (T, 3) int
+    weights: np.ndarray  # (V, J) dense skinning weights
     material: int
-    tint: np.ndarray                    # (V, 3) sRGB 0..1; what materials without a pattern of their own show
-    folds: np.ndarray | None = None     # (V, K) metres along the normal when a fold is fully driven
-    uvs: np.ndarray | None = None       # (U, 2)
+    tint: np.ndarray  # (V, 3) sRGB 0..1; what materials without a pattern of their own show
+    folds: np.ndarray | None = None  # (V, K) metres along the normal when a fold is fully driven
+    uvs: np.ndarray | None = None  # (U, 2)
     face_uvs: np.ndarray | None = None  # (T, 3)
 
 
@@ -30,7 +30,7 @@ def normals_of(verts: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
 
 
-def averaging(faces: np.ndarray, count: int):  # noqa: ANN201 - a scipy matrix, imported at build time only
+def averaging(faces: np.ndarray, count: int):
     """(V, V) sparse matrix that replaces each vertex by the mean of its neighbours (itself where it has none)."""
     import scipy.sparse as sp
 
@@ -60,7 +60,7 @@ def submesh(keep: np.ndarray, faces: np.ndarray, *rows: np.ndarray) -> tuple[np.
 
 
 def subdivide(faces: np.ndarray, *rows: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Each triangle becomes four; per-vertex arrays are averaged along edges, then smoothed as Loop does at old vertices.
+    """Each triangle becomes four; per-vertex arrays are averaged along edges and smoothed at old vertices.
 
     source  C. Loop, Smooth subdivision surfaces based on triangles (1987), interior mask; rims keep their place
     """

@@ -17,8 +17,9 @@ from pipelines.geometry.rotations import rotation_between, rotation_from_vector
 
 MOTIONS = ("capture", "walk")
 DOWN = np.array([0.0, -1.0, 0.0])
-CYCLE_S = 1.08                          # one walking cycle (two steps) of an adult at 1.3 m/s
-STANCE = 0.61                           # share of the cycle a foot is on the floor
+CYCLE_S = 1.08  # one walking cycle (two steps) of an adult at 1.3 m/s
+STANCE = 0.61  # share of the cycle a foot is on the floor
+AHEAD = 0.275  # how far ahead of the pelvis a heel strikes, in cycles
 
 
 class Rig(Protocol):
@@ -39,18 +40,18 @@ class Arm:
     """Angles of an arm that hangs straight down at zero, radians."""
 
     forward: float = 0.0
-    out: float = 0.0                    # sideways, away from the body
-    twist: float = 0.0                  # inwards about the upper arm
+    out: float = 0.0  # sideways, away from the body
+    twist: float = 0.0  # inwards about the upper arm
     elbow: float = 0.15
-    fist: float = 0.25                  # curl of each finger joint
+    fist: float = 0.25  # curl of each finger joint
 
 
 @dataclass
 class Foot:
     """Where a foot is: its ankle and which way it points."""
 
-    ankle: np.ndarray                   # (3,) metres
-    pitch: float = 0.0                  # toes down is positive
+    ankle: np.ndarray  # (3,) metres
+    pitch: float = 0.0  # toes down is positive
     yaw: float = 0.0
 
 
@@ -58,14 +59,14 @@ class Foot:
 class Stance:
     """One moment of a movement."""
 
-    pelvis: np.ndarray                  # (3,) wanted place of the pelvis above the floor; lowered where legs end
+    pelvis: np.ndarray  # (3,) wanted place of the pelvis above the floor; lowered where legs end
     yaw: float = 0.0
-    roll: float = 0.0                   # pelvis: the person's left side up
-    lean: float = 0.0                   # trunk forward
-    twist: float = 0.0                  # chest against pelvis, to the person's left
-    side: float = 0.0                   # trunk to the person's left
+    roll: float = 0.0  # pelvis: the person's left side up
+    lean: float = 0.0  # trunk forward
+    twist: float = 0.0  # chest against pelvis, to the person's left
+    side: float = 0.0  # trunk to the person's left
     look_yaw: float = 0.0
-    look_pitch: float = 0.0             # down is positive
+    look_pitch: float = 0.0  # down is positive
     arms: dict[str, Arm] = field(default_factory=lambda: {"L": Arm(), "R": Arm()})
     feet: dict[str, Foot] = field(default_factory=dict)
 
@@ -93,16 +94,21 @@ class Puppet:
         # each limb's bones turned to hang straight down, so that angles mean the same on every rig
         self.straight = {}
         for side in "LR":
-            for bone, end in (("upperarm01", "lowerarm01"), ("lowerarm01", "wrist"),
-                              ("upperleg01", "lowerleg01"), ("lowerleg01", "foot")):
+            for bone, end in (
+                ("upperarm01", "lowerarm01"),
+                ("lowerarm01", "wrist"),
+                ("upperleg01", "lowerleg01"),
+                ("lowerleg01", "foot"),
+            ):
                 along = self.at(f"{end}.{side}") - self.at(f"{bone}.{side}")
                 self.straight[f"{bone}.{side}"] = rotation_between(along / np.linalg.norm(along), DOWN)
         soles = np.asarray(rig.verts, float)
         self.ankle = {side: self.at(f"foot.{side}") - [0, self.floor, 0] for side in "LR"}
         near = soles[soles[:, 1] < self.floor + 0.06]
         left = near[near[:, 0] > 0]
-        self.heel_m = float(self.ankle["L"][2] - left[:, 2].min())          # behind the ankle
-        self.ball_m = float(0.68 * (left[:, 2].max() - self.ankle["L"][2]))  # ahead of it
+        self.heel_m = float(self.ankle["L"][2] - left[:, 2].min())  # behind the ankle
+        # ahead of it; the rig has no toe joints, so a foot rolls over its toes as a whole
+        self.ball_m = float(0.92 * (left[:, 2].max() - self.ankle["L"][2]))
         self.thigh = float(np.linalg.norm(self.at("lowerleg01.L") - self.at("upperleg01.L")))
         self.shin = float(np.linalg.norm(self.at("foot.L") - self.at("lowerleg01.L")))
         self.pelvis = self.rest[0] - [0, self.floor, 0]
@@ -149,13 +155,19 @@ class Puppet:
             share = (k + 1) / len(spine)
             # chest level again over a tilted pelvis
             level = turn_z(stance.roll * (1 - share))
-            world[name] = turn_y(stance.yaw + stance.twist * share) @ level @ turn_z(-stance.side * share) @ turn_x(
-                stance.lean * share)
+            world[name] = (
+                turn_y(stance.yaw + stance.twist * share)
+                @ level
+                @ turn_z(-stance.side * share)
+                @ turn_x(stance.lean * share)
+            )
         chest = world["spine01"]
         for k, name in enumerate(("neck01", "neck02", "neck03", "head")):
             share = (k + 1) / 4
             upright = turn_y(stance.yaw + stance.twist) @ turn_x(0.35 * stance.lean)
-            world[name] = _between(chest, upright, share) @ turn_y(stance.look_yaw * share) @ turn_x(stance.look_pitch * share)
+            world[name] = (
+                _between(chest, upright, share) @ turn_y(stance.look_yaw * share) @ turn_x(stance.look_pitch * share)
+            )
         place = stance.pelvis.astype(float)
         hips = self.hips(stance)
         for side, foot in stance.feet.items():
@@ -216,9 +228,9 @@ def _between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
     return a @ rotation_from_vector(share * vector_from_rotation(a.T @ b))
 
 
-def ease(t: np.ndarray | float) -> np.ndarray | float:
+def ease(t: float) -> float:
     """0..1 with flat ends (smootherstep)."""
-    t = np.clip(t, 0.0, 1.0)
+    t = min(max(float(t), 0.0), 1.0)
     return t * t * t * (t * (6 * t - 15) + 10)
 
 
@@ -257,19 +269,28 @@ def walk(body: Rig, seconds: float, fps: float) -> Motion:
     """A natural walk along +z that starts at z = 0 in full stride; a foot on the floor stays where it is."""
     puppet = Puppet(body)
     leg = puppet.thigh + puppet.shin
-    stride = 1.55 * leg                 # two steps
+    stride = 1.45 * leg  # two steps
     speed = stride / CYCLE_S
     stances = []
     for frame in range(max(1, round(seconds * fps))):
         time = frame / fps
         phase = time / CYCLE_S
-        s = stepping(puppet, phase, stride, lambda p: p * stride, np.sin(2 * np.pi * (phase - 0.05)))
-        s.pelvis = s.pelvis + [0, 0, speed * time + 0.012 * np.sin(4 * np.pi * phase)]
+        s = stepping(puppet, phase, stride, lambda p: (p + AHEAD) * stride, np.cos(2 * np.pi * (phase - 0.03)))
+        s.pelvis = s.pelvis + np.array([0, 0, speed * time + 0.012 * np.sin(4 * np.pi * phase)])
         stances.append(s)
     return played(puppet, stances, fps)
 
 
-def stepping(puppet: Puppet, phase: float, stride: float, planted, swing: float) -> Stance:  # noqa: ANN001
+def on_the_spot(moves: Motion) -> Motion:
+    """The same movement without its steady progress along z."""
+    z = moves.root_translation[:, 2]
+    place = moves.root_translation.copy()
+    if len(z) > 1:
+        place[:, 2] = z - np.polyval(np.polyfit(np.arange(len(z)), z, 1), np.arange(len(z)))
+    return Motion(moves.joint_rotations, place, moves.fps)
+
+
+def stepping(puppet: Puppet, phase: float, stride: float, planted, swing: float) -> Stance:
     """A moment of a walk; the left heel strikes at whole `phase`, the right one half a cycle later.
 
     planted  where along z a foot that strikes at a phase stands: a function of that phase
@@ -286,15 +307,15 @@ def stepping(puppet: Puppet, phase: float, stride: float, planted, swing: float)
     for side, offset in (("L", 0.0), ("R", 0.5)):
         stance.feet[side] = foot_in_walk(puppet, side, phase - offset, stride, lambda p, o=offset: planted(p + o))
         ahead = swing if side == "R" else -swing
-        stance.arms[side] = Arm(forward=0.10 + 0.38 * ahead, out=0.12, twist=0.25, elbow=0.32 + 0.20 * ahead, fist=0.35)
+        stance.arms[side] = Arm(forward=0.06 + 0.40 * ahead, out=0.13, twist=0.25, elbow=0.32 + 0.20 * ahead, fist=0.35)
     return stance
 
 
-def foot_in_walk(puppet: Puppet, side: str, phase: float, stride: float, planted) -> Foot:  # noqa: ANN001
+def foot_in_walk(puppet: Puppet, side: str, phase: float, stride: float, planted) -> Foot:
     """Heel strike, flat foot, heel off, swing: pivots on heel and ball, never through the floor."""
     struck = np.floor(phase)
     t = phase - struck
-    toes_up, toes_down = -0.30, 0.95
+    toes_up, toes_down = -0.30, 0.75
     lane = 0.60 * puppet.ankle[side][0]
     here, after = planted(struck), planted(struck + 1)
 
@@ -312,19 +333,18 @@ def foot_in_walk(puppet: Puppet, side: str, phase: float, stride: float, planted
         return Foot(at("ball", pitch, here), pitch, 0.08 * np.sign(lane))
     u = (t - STANCE) / (1 - STANCE)
     start, end = at("ball", toes_down, here), at("heel", toes_up, after)
-    share = ease(0.12 + 0.88 * u) if False else u * u * (3 - 2 * u)
-    ankle = start + (end - start) * share
+    ankle = start + (end - start) * (u * u * (3 - 2 * u))
     ankle[1] += 0.055 * np.sin(np.pi * u) ** 1.3
-    pitch = np.interp(u, [0, 0.25, 0.55, 0.85, 1], [toes_down, 0.75, 0.10, toes_up * 0.9, toes_up])
+    rolled = np.interp(u, [0, 0.25, 0.55, 0.85, 1], [toes_down, 0.60, 0.10, toes_up * 0.9, toes_up])
     smooth = toes_down + (toes_up - toes_down) * ease(u * 1.15)
-    return Foot(ankle, float(0.5 * pitch + 0.5 * smooth), 0.08 * np.sign(lane))
+    return Foot(ankle, float(0.5 * rolled + 0.5 * smooth), 0.08 * np.sign(lane))
 
 
 def capture_session(rig: Rig, seconds: float, fps: float) -> Motion:
     """What we ask people to do in front of a camera, fitted into `seconds`.
 
-    A whole turn in an A-pose (0 to 42 %), then facing the camera: arms up (to 55 %), walking on the spot (to 68 %),
-    elbows (to 78 %), a squat (to 89 %), looking round with loose arms (to the end).
+    A whole turn in an A-pose (0 to 40 %), then facing the camera: arms up (to 54 %), walking on the spot (to 68 %),
+    elbows (to 80 %), a squat (to 91 %), looking round with loose arms (to the end).
     """
     puppet = Puppet(rig)
     count = max(1, round(seconds * fps))
@@ -337,8 +357,8 @@ def capture_session(rig: Rig, seconds: float, fps: float) -> Motion:
 
 
 def session_moment(puppet: Puppet, t: float, time: float, seconds: float) -> Stance:
-    turning, up, march = (0.0, 0.42), (0.42, 0.56), (0.55, 0.70)
-    curls, squat, look = (0.68, 0.80), (0.78, 0.91), (0.88, 1.02)
+    turning, up, march = (0.0, 0.40), (0.39, 0.54), (0.53, 0.68)
+    curls, squat, look = (0.66, 0.80), (0.78, 0.91), (0.90, 1.03)
     u = np.clip(t / turning[1], 0, 1)
     spin = 2 * np.pi * float(0.7 * u + 0.3 * ease(u)) if u < 1 else 2 * np.pi
     w_up, w_march, w_curl = (window(t, *span) for span in (up, march, curls))
@@ -350,22 +370,28 @@ def session_moment(puppet: Puppet, t: float, time: float, seconds: float) -> Sta
     stance.yaw = yaw_now
     stance.lean = 0.02 + 0.006 * breath + 0.42 * w_squat
     stance.side = 0.012 * np.sin(2 * np.pi * time / 2.7)
-    pace = max(3.0, round(3.2 * 0.15 * seconds / 1.1 * 2) / 2)      # cycles while marching
-    step = 2 * np.pi * pace * 0.5 * (t - march[0]) / (march[1] - march[0])
+    cycles = max(1.0, round(2 * 0.95 * (march[1] - march[0]) * seconds) / 2)  # about one a second
+    step = 2 * np.pi * cycles * (t - march[0]) / (march[1] - march[0])
     look_wave = np.sin(2 * np.pi * (t - look[0]) / 0.13)
     stance.look_yaw = 0.75 * w_look * look_wave + 0.05 * np.sin(2 * np.pi * time / 4.1)
     stance.look_pitch = 0.10 * w_look * np.sin(4 * np.pi * (t - look[0]) / 0.13) - 0.12 * w_squat
-    stance.twist = 0.20 * w_look * look_wave + 0.10 * w_march * np.sin(step) + 0.12 * w_curl * np.sin(
-        2 * np.pi * (t - curls[0]) / 0.12)
-    stance.pelvis = stance.pelvis + [0.018 * w_march * np.sin(step), -0.30 * w_squat, -0.10 * w_squat]
+    stance.twist = (
+        0.20 * w_look * look_wave
+        + 0.10 * w_march * np.sin(step)
+        + 0.12 * w_curl * np.sin(2 * np.pi * (t - curls[0]) / 0.12)
+    )
+    stance.pelvis = stance.pelvis + np.array([0.018 * w_march * np.sin(step), -0.30 * w_squat, -0.10 * w_squat])
     stance.pelvis = np.array([0, stance.pelvis[1], 0]) + turn_y(stance.yaw) @ np.array(
-        [stance.pelvis[0], 0, stance.pelvis[2]])
+        [stance.pelvis[0], 0, stance.pelvis[2]]
+    )
     rise = float(np.sin(np.pi * np.clip((t - up[0]) / (up[1] - up[0]), 0, 1)) ** 2)
     for side, sign in (("L", 1.0), ("R", -1.0)):
         beat = np.sin(step) * (-sign)
-        bend = 0.5 - 0.5 * np.cos(2 * np.pi * ((t - curls[0]) / (curls[1] - curls[0]) * 2 + (0.0 if side == "L" else 0.35)))
+        bend = 0.5 - 0.5 * np.cos(
+            2 * np.pi * ((t - curls[0]) / (curls[1] - curls[0]) * 1.5 + (0.0 if side == "L" else 0.5))
+        )
         arm = Arm(out=0.62 - 0.42 * w_look, elbow=0.22 + 0.1 * w_look, forward=0.04, twist=0.15 * w_look, fist=0.22)
-        arm.out += (2.35 - arm.out) * rise * w_up ** 0.3 if w_up > 0 else 0.0
+        arm.out += (2.35 - arm.out) * rise * w_up**0.3 if w_up > 0 else 0.0
         arm.elbow += 0.25 * rise
         arm.out += (0.16 - arm.out) * w_march
         arm.forward += 0.55 * beat * w_march

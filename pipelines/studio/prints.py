@@ -12,9 +12,9 @@ def lettering(text: str, width: int, height: int, thickness: int) -> np.ndarray:
     font = cv2.FONT_HERSHEY_DUPLEX
     (w, h), base = cv2.getTextSize(text, font, 4.0, thickness * 4)
     canvas = np.zeros((h + base + 60, w + 60), np.uint8)
-    cv2.putText(canvas, text, (30, h + 30), font, 4.0, 255, thickness * 4, cv2.LINE_AA)
+    cv2.putText(canvas, text, (30, h + 30), font, 4.0, (255,), thickness * 4, cv2.LINE_AA)
     rows, columns = np.flatnonzero(canvas.any(1)), np.flatnonzero(canvas.any(0))
-    tight = canvas[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+    tight = canvas[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     picture = np.zeros((height, width), np.uint8)
     picture[2:-2, 2:-2] = cv2.resize(tight, (width - 4, height - 4), interpolation=cv2.INTER_AREA)
     return picture

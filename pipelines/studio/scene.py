@@ -11,29 +11,29 @@ from pipelines.core.records import BodyPose, Camera, Frame
 from pipelines.geometry.cameras import scale_camera, to_camera, unproject
 from pipelines.studio.actors import Actor, pose_actor, to_linear
 
-WALL_Z = -1.15                          # metres behind the person
-EYE = np.array([0.0, 1.16, 3.15])       # the camera, which looks at AIM
+WALL_Z = -1.15  # metres behind the person
+EYE = np.array([0.0, 1.16, 3.15])  # the camera, which looks at AIM
 AIM = np.array([0.0, 0.985, 0.0])
 FOV_DEG = 42.0
-KEY = np.array([-0.48, 0.78, 0.62]) / np.linalg.norm([-0.48, 0.78, 0.62])   # towards the lamp
+KEY = np.array([-0.48, 0.78, 0.62]) / np.linalg.norm([-0.48, 0.78, 0.62])  # towards the lamp
 KEY_COLOUR = np.array([1.02, 0.96, 0.88]) * 0.98
 SKY = np.array([0.50, 0.53, 0.58])
 GROUND = np.array([0.30, 0.26, 0.22])
-LIGHT_SIZE, LIGHT_WIDTH_M = 640, 2.9    # of the lamp's depth map
-SHADOW_BLUR = 6.0                       # cells of that map
-GRAIN = 1.3                             # standard deviation of the sensor's noise, grey levels
+LIGHT_SIZE, LIGHT_WIDTH_M = 640, 2.9  # of the lamp's depth map
+SHADOW_BLUR = 6.0  # cells of that map
+GRAIN = 1.3  # standard deviation of the sensor's noise, grey levels
 
 
 @dataclass(frozen=True, eq=False)
 class Room:
     """What does not move, seen by the camera."""
 
-    camera: Camera                      # world (y up) to picture
-    colour: np.ndarray                  # (H, W, 3) float32 linear, without any shadow of the person
-    depth_m: np.ndarray                 # (H, W) float32
-    points: np.ndarray                  # (H, W, 3) float32 world
-    light_points: np.ndarray            # (H, W, 3) float32 column, row, depth in the lamp's map
-    grain: np.ndarray                   # (H, W) float32 grey levels
+    camera: Camera  # world (y up) to picture
+    colour: np.ndarray  # (H, W, 3) float32 linear, without any shadow of the person
+    depth_m: np.ndarray  # (H, W) float32
+    points: np.ndarray  # (H, W, 3) float32 world
+    light_points: np.ndarray  # (H, W, 3) float32 column, row, depth in the lamp's map
+    grain: np.ndarray  # (H, W) float32 grey levels
 
     def plate(self) -> np.ndarray:
         """(H, W, 3) uint8: the empty room."""
@@ -96,8 +96,14 @@ def build_room(size: int) -> Room:
     light_points = points @ rows[:, :3].T + rows[:, 3]
     random = np.random.default_rng(5)
     grain = GRAIN * random.standard_normal((size, size))
-    return Room(camera, np.clip(colour, 0, 1).astype(np.float32), depth.astype(np.float32), points.astype(np.float32),
-                light_points.astype(np.float32), grain.astype(np.float32))
+    return Room(
+        camera,
+        np.clip(colour, 0, 1).astype(np.float32),
+        depth.astype(np.float32),
+        points.astype(np.float32),
+        light_points.astype(np.float32),
+        grain.astype(np.float32),
+    )
 
 
 def wall_colour(points: np.ndarray) -> np.ndarray:
@@ -105,11 +111,15 @@ def wall_colour(points: np.ndarray) -> np.ndarray:
     from pipelines.studio.meshwork import value_noise
 
     flat = points.reshape(-1, 3)
-    plaster = 1 + 0.025 * value_noise(flat * 14, 71) + 0.02 * value_noise(flat * 60, 72) + 0.03 * value_noise(flat * 2.2, 73)
+    plaster = (
+        1 + 0.025 * value_noise(flat * 14, 71) + 0.02 * value_noise(flat * 60, 72) + 0.03 * value_noise(flat * 2.2, 73)
+    )
     light = 1.0 - 0.10 * (flat[:, 0] + 0.3) - 0.10 * np.clip(1.2 - flat[:, 1], -1, 1)
     colour = to_linear(np.array([0.72, 0.735, 0.72])) * (plaster * light)[:, None]
     skirting = (flat[:, 1] < 0.11)[:, None]
-    white = to_linear(np.array([0.86, 0.855, 0.84])) * (light * (1 - 0.35 * (np.abs(flat[:, 1] - 0.108) < 0.006)))[:, None]
+    white = (
+        to_linear(np.array([0.86, 0.855, 0.84])) * (light * (1 - 0.35 * (np.abs(flat[:, 1] - 0.108) < 0.006)))[:, None]
+    )
     return np.where(skirting, white, colour).reshape(points.shape)
 
 
@@ -122,7 +132,11 @@ def floor_colour(points: np.ndarray) -> np.ndarray:
     shift = 0.73 * board
     piece = np.floor((flat[:, 0] + shift) / 1.1)
     tone = 1 + 0.13 * value_noise(np.stack([board * 7.3, piece * 5.1, board * 0.0], 1) + 0.5, 81)
-    grain = 1 + 0.07 * value_noise(flat * [9, 1, 110] + board[:, None] * 3.7, 82) + 0.05 * value_noise(flat * [3, 1, 30], 83)
+    grain = (
+        1
+        + 0.07 * value_noise(flat * [9, 1, 110] + board[:, None] * 3.7, 82)
+        + 0.05 * value_noise(flat * [3, 1, 30], 83)
+    )
     within = flat[:, 2] / 0.14 - board
     joint = 1 - 0.35 * (np.minimum(within, 1 - within) < 0.022)
     light = 1.0 - 0.10 * (flat[:, 0] + 0.3) + 0.05 * flat[:, 2]
@@ -142,14 +156,42 @@ def picture(actor: Actor, pose: BodyPose, room: Room, index: int, time_s: float)
     seen = to_camera(verts, fine)
     columns = seen[:, 0] / seen[:, 2] * fine.K[0, 0] + fine.K[0, 2]
     rows = seen[:, 1] / seen[:, 2] * fine.K[1, 1] + fine.K[1, 2]
-    box = (max(0, int(columns.min()) - 1), max(0, int(rows.min()) - 1),
-           min(fine.width, int(columns.max()) + 2), min(fine.height, int(rows.max()) + 2))
+    box = (
+        max(0, int(columns.min()) - 1),
+        max(0, int(rows.min()) - 1),
+        min(fine.width, int(columns.max()) + 2),
+        min(fine.height, int(rows.max()) + 2),
+    )
     face_index, bary, depth = rasterize(verts, actor.faces, fine, box)
     lamp_camera, light_rows = lamp()
     _, _, lamp_depth = rasterize(verts, actor.faces, lamp_camera)
-    colour = shade(face_index, bary, actor.faces, actor.material, actor.verts, actor.normals, verts, normals, actor.tint,
-                   actor.occlusion, actor.uvs, actor.face_uvs, actor.texture, actor.print_front, actor.print_back,
-                   actor.cut, actor.leg, actor.colours, EYE, KEY, KEY_COLOUR, SKY, GROUND, light_rows, lamp_depth)
+    colour = shade(
+        face_index,
+        bary,
+        actor.faces,
+        actor.material,
+        actor.verts,
+        actor.normals,
+        verts,
+        normals,
+        actor.tint,
+        actor.occlusion,
+        actor.uvs,
+        actor.face_uvs,
+        actor.texture,
+        actor.print_front,
+        actor.print_back,
+        actor.cut,
+        actor.leg,
+        actor.colours,
+        EYE,
+        KEY,
+        KEY_COLOUR,
+        SKY,
+        GROUND,
+        light_rows,
+        lamp_depth,
+    )
     height, width = room.depth_m.shape
     shadow = np.empty((height, width), np.float32)
     hidden = cv2.GaussianBlur((lamp_depth > 0).astype(np.float32), (0, 0), SHADOW_BLUR)
@@ -157,8 +199,20 @@ def picture(actor: Actor, pose: BodyPose, room: Room, index: int, time_s: float)
     image = np.empty((height, width, 3), np.uint8)
     alpha, depth_m = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
     grain = np.roll(room.grain, ((index * 97) % height, (index * 61) % width), (0, 1))
-    develop(colour, face_index, depth, room.colour, room.depth_m, shadow, np.array(box), to_srgb_table(),
-            grain, image, alpha, depth_m)
+    develop(
+        colour,
+        face_index,
+        depth,
+        room.colour,
+        room.depth_m,
+        shadow,
+        np.array(box),
+        to_srgb_table(),
+        grain,
+        image,
+        alpha,
+        depth_m,
+    )
     return Frame(index, time_s, image, depth_m, np.minimum(alpha, 1.0)), to_camera(joints, camera)
 
 
@@ -176,7 +230,9 @@ def feet_of(actor: Actor, joints: np.ndarray) -> np.ndarray:
     return np.array(spots)
 
 
-def seen_pose(pose_rotations: np.ndarray, root_translation: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+def seen_pose(
+    pose_rotations: np.ndarray, root_translation: np.ndarray, camera: Camera
+) -> tuple[np.ndarray, np.ndarray]:
     """A motion in the world as the camera sees it: rotations (F, J, 3, 3) and root places (F, 3) in its frame."""
     turned = pose_rotations.copy()
     turned[:, 0] = camera.world_to_camera[:3, :3] @ pose_rotations[:, 0]

@@ -1,8 +1,9 @@
-"""Clothes cut from a body: offset submeshes that keep a distance, hems by clipping, folds driven by joints (build time)."""
+"""Clothes cut from a body: offset submeshes that keep a distance, clipped hems, driven folds (build time)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,12 +21,12 @@ FOLD_DRIVERS = ("elbow.L", "elbow.R", "shoulder.L", "shoulder.R", "hip.L", "hip.
 class Figure:
     """A naked person at rest, y up, facing +z, metres."""
 
-    verts: np.ndarray                   # (V, 3)
-    faces: np.ndarray                   # (T, 3)
-    weights: np.ndarray                 # (V, J)
-    joints: np.ndarray                  # (J, 3)
-    uvs: np.ndarray                     # (U, 2)
-    face_uvs: np.ndarray                # (T, 3)
+    verts: np.ndarray  # (V, 3)
+    faces: np.ndarray  # (T, 3)
+    weights: np.ndarray  # (V, J)
+    joints: np.ndarray  # (J, 3)
+    uvs: np.ndarray  # (U, 2)
+    face_uvs: np.ndarray  # (T, 3)
 
     def at(self, name: str) -> np.ndarray:
         return self.joints[joint_index(name)]
@@ -39,7 +40,7 @@ class Figure:
 def limb_length_along(points: np.ndarray, chain: list[np.ndarray]) -> np.ndarray:
     """(P,) metres along a polyline of joints, of each point's nearest place on it (open-ended at both ends)."""
     best, answer, start = np.full(len(points), np.inf), np.zeros(len(points)), 0.0
-    for k, (a, b) in enumerate(zip(chain[:-1], chain[1:])):
+    for k, (a, b) in enumerate(pairwise(chain)):
         length = float(np.linalg.norm(b - a))
         along = (points - a) @ (b - a) / length
         low, high = (-np.inf if k == 0 else 0.0), (np.inf if k == len(chain) - 2 else length)
@@ -67,7 +68,8 @@ def drape(figure: Figure, keep: np.ndarray, gap: np.ndarray, taut: int) -> tuple
     returns  faces, verts (subdivided once) and their rest on the body: dense weights
     """
     faces, verts, normals, least, weights = submesh(
-        keep, figure.faces, figure.verts, normals_of(figure.verts, figure.faces), gap, figure.weights)
+        keep, figure.faces, figure.verts, normals_of(figure.verts, figure.faces), gap, figure.weights
+    )
     hull = Hull(figure.verts, figure.faces)
     mean = averaging(faces, len(verts))
     inner = ~boundary_vertices(faces, len(verts))[:, None]
@@ -90,8 +92,11 @@ def hem(points: np.ndarray, base: float, seed: int) -> np.ndarray:
 def shirt(figure: Figure, style: dict[str, float], material: int) -> Layer:
     """A top with sleeves: gap_m, hem_m above the crotch, sleeve (share of the arm), neck_m radius of the neckline."""
     crotch = figure.at("upperleg01.L")[1] - 0.06
-    arms, legs, head = figure.share("upperarm01.L", "upperarm01.R"), figure.share("upperleg01.L", "upperleg01.R"), \
-        figure.share("neck01")
+    arms, legs, head = (
+        figure.share("upperarm01.L", "upperarm01.R"),
+        figure.share("upperleg01.L", "upperleg01.R"),
+        figure.share("neck01"),
+    )
     hem_at = crotch + style["hem_m"]
     gap = np.full(len(figure.verts), style["gap_m"])
     low = np.clip((hem_at + 0.20 - figure.verts[:, 1]) / 0.20, 0, 1) * (1 - arms)
@@ -107,7 +112,7 @@ def shirt(figure: Figure, style: dict[str, float], material: int) -> Layer:
     inside = np.minimum(inside, neckline(figure, cloth, style["neck_m"], style.get("neck_front_m", 0.02)))
     for side in "LR":
         chain = [figure.at(f"{bone}.{side}") for bone in ("upperarm01", "lowerarm01", "wrist")]
-        reach = sum(float(np.linalg.norm(b - a)) for a, b in zip(chain[:-1], chain[1:])) * style["sleeve"]
+        reach = sum(float(np.linalg.norm(b - a)) for a, b in pairwise(chain)) * style["sleeve"]
         own = weights[:, subtree(f"upperarm01.{side}")].sum(1) > 0.6
         along = sleeve_length(figure, cloth, side) + 0.004 * noise(cloth * 30, 5)
         inside = np.where(own, np.minimum(inside, reach - along), inside)
@@ -119,8 +124,8 @@ def shirt(figure: Figure, style: dict[str, float], material: int) -> Layer:
 
 def neckline(figure: Figure, points: np.ndarray, radius: float, front_drop: float) -> np.ndarray:
     """(P,) metres outside the neck opening, which lies `front_drop` deeper in front."""
-    low, high = figure.at("neck01"), figure.at("head") + [0, 0.15, 0]
-    low = low + [0.0, 0.0, 0.005]
+    low, high = figure.at("neck01"), figure.at("head") + np.array([0, 0.15, 0])
+    low = low + np.array([0.0, 0.0, 0.005])
     axis = (high - low) / np.linalg.norm(high - low)
     along = np.maximum((points - low) @ axis, 0.0)
     gap = np.linalg.norm((points - low - along[:, None] * axis) * [0.85, 1.0, 1.0], axis=1)
@@ -130,7 +135,7 @@ def neckline(figure: Figure, points: np.ndarray, radius: float, front_drop: floa
 
 def trousers(figure: Figure, style: dict[str, float], material: int) -> Layer:
     """Legs from the waist to `ankle_m` above the floor, `gap_m` at the thigh and `bottom_gap_m` at the ankle."""
-    legs, arms = figure.share("upperleg01.L", "upperleg01.R"), figure.share("clavicle.L", "clavicle.R")
+    arms = figure.share("clavicle.L", "clavicle.R")
     crotch = figure.at("upperleg01.L")[1] - 0.06
     waist_at = crotch + style["rise_m"]
     feet = figure.share("foot.L", "foot.R")
@@ -143,7 +148,9 @@ def trousers(figure: Figure, style: dict[str, float], material: int) -> Layer:
     loose = np.clip((figure.at("foot.L")[1] + 0.10 - cloth[:, 1]) / 0.12, 0, 1)[:, None]
     weights = hand_over(weights, foot_rows, loose)
     cloth = as_tubes(figure, cloth, floor, style.get("tube_m", 0.05))
-    bottom = hem(cloth, floor + style["ankle_m"], 8) + 0.02 * np.clip((cloth[:, 2] - figure.at("foot.L")[2]) / 0.08, -1, 1)
+    bottom = hem(cloth, floor + style["ankle_m"], 8) + 0.02 * np.clip(
+        (cloth[:, 2] - figure.at("foot.L")[2]) / 0.08, -1, 1
+    )
     inside = np.minimum(waist_at - cloth[:, 1], cloth[:, 1] - bottom)
     cloth = rumple(figure, faces, cloth, style.get("rumple_m", 0.003), np.zeros(len(cloth)))
     faces, cloth, weights = clip(faces, inside, cloth, weights)
@@ -155,12 +162,14 @@ def as_tubes(figure: Figure, cloth: np.ndarray, floor: float, radius_m: float) -
     """Trouser legs that hang as tubes over the foot instead of taking its shape."""
     result = cloth.copy()
     for side in "LR":
-        ankle = figure.at(f"foot.{side}") + [0.0, 0.0, 0.012]
+        ankle = figure.at(f"foot.{side}") + np.array([0.0, 0.0, 0.012])
         low = np.clip((floor + 0.15 - cloth[:, 1]) / 0.08, 0, 1)
         mine = np.sign(cloth[:, 0]) == np.sign(ankle[0])
         off = (cloth - ankle) * [1, 0, 1]
         size = np.linalg.norm(off, axis=1)
-        tube = ankle * [1, 0, 1] + off * (np.minimum(size, radius_m) / np.maximum(size, 1e-6))[:, None] + cloth * [0, 1, 0]
+        tube = (
+            ankle * [1, 0, 1] + off * (np.minimum(size, radius_m) / np.maximum(size, 1e-6))[:, None] + cloth * [0, 1, 0]
+        )
         share = (low * mine)[:, None]
         result = result * (1 - share) + tube * share
     return result
@@ -172,7 +181,9 @@ def without_scraps(faces: np.ndarray, *rows: np.ndarray) -> tuple[np.ndarray, ..
     from scipy.sparse.csgraph import connected_components
 
     count = len(rows[0])
-    links = sp.coo_matrix((np.ones(3 * len(faces)), (faces.ravel(), np.roll(faces, 1, 1).ravel())), shape=(count, count))
+    links = sp.coo_matrix(
+        (np.ones(3 * len(faces)), (faces.ravel(), np.roll(faces, 1, 1).ravel())), shape=(count, count)
+    )
     _, piece = connected_components(links, directed=False)
     sizes = np.bincount(piece[faces[:, 0]], minlength=piece.max() + 1)
     return submesh(sizes[piece[faces[:, 0]]] > 0.04 * len(faces), faces, *rows)
@@ -182,17 +193,23 @@ def hood(figure: Figure, top: Layer) -> Layer:
     """A hood that lies on the back: a thick roll round the neck, thin at the throat, sagging behind."""
     low = figure.at("neck01")
     count, around = 64, 22
-    turn = np.linspace(0, 2 * np.pi, count, endpoint=False)                # 0 = behind
+    turn = np.linspace(0, 2 * np.pi, count, endpoint=False)  # 0 = behind
     back = 0.5 + 0.5 * np.cos(turn)
-    centre = np.stack([0.098 * np.sin(turn) * (1 - 0.12 * back), low[1] + 0.012 - 0.060 * (1 - back) ** 1.5 - 0.012 * back,
-                       low[2] + 0.012 - 0.088 * np.cos(turn)], 1)
-    across = np.stack([np.sin(turn), np.zeros(count), -np.cos(turn)], 1)     # outwards
+    centre = np.stack(
+        [
+            0.098 * np.sin(turn) * (1 - 0.12 * back),
+            low[1] + 0.012 - 0.060 * (1 - back) ** 1.5 - 0.012 * back,
+            low[2] + 0.012 - 0.088 * np.cos(turn),
+        ],
+        1,
+    )
+    across = np.stack([np.sin(turn), np.zeros(count), -np.cos(turn)], 1)  # outwards
     thick, tall = 0.013 + 0.030 * back**1.5, 0.016 + 0.052 * back**2
     angle = np.linspace(0, 2 * np.pi, around, endpoint=False)
     ring = centre[:, None] + across[:, None] * (thick[:, None] * np.cos(angle))[..., None]
     ring[..., 1] += tall[:, None] * np.sin(angle) - (back**2)[:, None] * 0.035
     sag = np.clip(-np.sin(angle), 0, 1)[None] * (back**3)[:, None]
-    ring[..., 1] -= 0.060 * sag * np.exp(-((turn[:, None] + np.pi) % (2 * np.pi) - np.pi) ** 2 / 0.5)
+    ring[..., 1] -= 0.060 * sag * np.exp(-(((turn[:, None] + np.pi) % (2 * np.pi) - np.pi) ** 2) / 0.5)
     verts = ring.reshape(-1, 3)
     verts = verts + 0.005 * noise(verts * 28, 91)[:, None] * (verts - np.repeat(centre, around, 0)) / 0.03
     i, j = np.arange(count)[:, None], np.arange(around)[None]
@@ -201,8 +218,11 @@ def hood(figure: Figure, top: Layer) -> Layer:
     faces = np.concatenate([np.stack([a, b, d], -1).reshape(-1, 3), np.stack([a, d, c], -1).reshape(-1, 3)])
     hull = Hull(figure.verts, figure.faces)
     verts = hull.push_out(verts, 0.006)
-    out = np.einsum("tc,tc->t", np.cross(verts[faces[:, 1]] - verts[faces[:, 0]], verts[faces[:, 2]] - verts[faces[:, 0]]),
-                    verts[faces[:, 0]] - np.repeat(centre, around, 0)[faces[:, 0]])
+    out = np.einsum(
+        "tc,tc->t",
+        np.cross(verts[faces[:, 1]] - verts[faces[:, 0]], verts[faces[:, 2]] - verts[faces[:, 0]]),
+        verts[faces[:, 0]] - np.repeat(centre, around, 0)[faces[:, 0]],
+    )
     if out.sum() < 0:
         faces = faces[:, ::-1]
     from scipy.spatial import cKDTree
@@ -213,7 +233,7 @@ def hood(figure: Figure, top: Layer) -> Layer:
 
 
 def hand_over(weights: np.ndarray, rows: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Weights (V, J) where the named joints give `share` (V, 1) of theirs to the shin, so that a hem keeps off the foot."""
+    """Weights (V, J) where the named joints give `share` (V, 1) of theirs to the shin: hems keep off the foot."""
     result = weights.copy()
     for side in "LR":
         own = rows & subtree(f"foot.{side}")
@@ -228,14 +248,18 @@ def rumple(figure: Figure, faces: np.ndarray, cloth: np.ndarray, amount: float, 
     normals = normals_of(cloth, faces)
     bend = noise(cloth * 4.0, 21) * 0.6
     slope = np.sign(cloth[:, 0]) * 0.7
-    drapes = noise(np.stack([(cloth[:, 0] * slope + cloth[:, 1] + 0.03 * bend) * 17.0,
-                             cloth[:, 0] * 5.0, cloth[:, 2] * 6.0], 1), 22)
+    drapes = noise(
+        np.stack([(cloth[:, 0] * slope + cloth[:, 1] + 0.03 * bend) * 17.0, cloth[:, 0] * 5.0, cloth[:, 2] * 6.0], 1),
+        22,
+    )
     fine = noise(cloth * [30.0, 14.0, 30.0], 23) * 0.35
     height = (drapes + fine) * (1.0 + 0.4 * arm)
     return cloth + normals * (amount * height)[:, None]
 
 
-def dressed(figure: Figure, faces: np.ndarray, cloth: np.ndarray, weights: np.ndarray, material: int, kind: str) -> Layer:
+def dressed(
+    figure: Figure, faces: np.ndarray, cloth: np.ndarray, weights: np.ndarray, material: int, kind: str
+) -> Layer:
     folds = fold_fields(figure, cloth, kind)
     return Layer(cloth, faces, weights, material, np.full((len(cloth), 3), 0.5), folds)
 
@@ -269,7 +293,9 @@ def fold_fields(figure: Figure, cloth: np.ndarray, kind: str) -> np.ndarray:
             around = np.arctan2(off @ (back / np.linalg.norm(back)), off @ inner)
             side_of = 0.35 + 0.65 * (0.5 + 0.5 * np.cos(around))
             limb = (near < 0.30) & (np.sign(cloth[:, 0]) == mine)
-            fields[:, k] = np.where(limb, 0.010 * rings(along, around, 0.038, 31 + k) * bump(along - upper, 0.075) * side_of, 0)
+            fields[:, k] = np.where(
+                limb, 0.010 * rings(along, around, 0.038, 31 + k) * bump(along - upper, 0.075) * side_of, 0
+            )
             shoulder = figure.at(f"upperarm01.{side}") - [mine * 0.02, 0.05, 0]
             off = cloth - shoulder
             rays = np.arctan2(off[:, 1], off[:, 0] * mine)
@@ -283,22 +309,32 @@ def fold_fields(figure: Figure, cloth: np.ndarray, kind: str) -> np.ndarray:
             around = np.arctan2(off[:, 0], -off[:, 2])
             upper = float(np.linalg.norm(knee - hip))
             side_of = 0.3 + 0.7 * (0.5 + 0.5 * np.cos(around))
-            fields[:, 6 + k] = np.where(limb, 0.010 * rings(along, around, 0.045, 41 + k) * bump(along - upper, 0.08) * side_of, 0)
+            fields[:, 6 + k] = np.where(
+                limb, 0.010 * rings(along, around, 0.045, 41 + k) * bump(along - upper, 0.08) * side_of, 0
+            )
             crease = along + 0.35 * (cloth[:, 0] * mine)
             front = np.clip(0.5 + (cloth[:, 2] - hip[2]) / 0.12, 0, 1)
             fields[:, 4 + k] = np.where(
-                limb, 0.009 * rings(crease, around, 0.042, 43 + k) * bump(along - 0.03, 0.07) * (0.3 + 0.7 * front), 0)
+                limb, 0.009 * rings(crease, around, 0.042, 43 + k) * bump(along - 0.03, 0.07) * (0.3 + 0.7 * front), 0
+            )
     if kind == "top":
         waist = figure.at("spine04")[1] + 0.04
         around = np.arctan2(cloth[:, 0], cloth[:, 2])
         arm = np.abs(cloth[:, 0]) > abs(figure.at("upperarm01.L")[0]) + 0.02
-        fields[:, 8] = np.where(arm, 0, 0.009 * rings(cloth[:, 1] + 0.25 * cloth[:, 0], around, 0.05, 51)
-                                * bump(cloth[:, 1] - waist, 0.09))
+        fields[:, 8] = np.where(
+            arm, 0, 0.009 * rings(cloth[:, 1] + 0.25 * cloth[:, 0], around, 0.05, 51) * bump(cloth[:, 1] - waist, 0.09)
+        )
     return fields
 
 
-def shoe(figure: Figure, side: str, upper: tuple[float, float, float], sole: tuple[float, float, float],
-         accent: tuple[float, float, float], collar_m: float) -> Layer:
+def shoe(
+    figure: Figure,
+    side: str,
+    upper: tuple[float, float, float],
+    sole: tuple[float, float, float],
+    accent: tuple[float, float, float],
+    collar_m: float,
+) -> Layer:
     """A shoe as the smoothed convex hull of the foot with a sole of 22 mm under it."""
     from scipy.spatial import ConvexHull
 
@@ -312,8 +348,17 @@ def shoe(figure: Figure, side: str, upper: tuple[float, float, float], sole: tup
     lat = np.linspace(-np.pi / 2, np.pi / 2, rows)
     lon = np.linspace(0, 2 * np.pi, columns, endpoint=False)
     stretch = np.array([0.35, 0.35, 1.0])
-    ring = np.stack([np.cos(lat)[:, None] * np.sin(lon), np.repeat(np.sin(lat)[:, None], columns, 1),
-                     np.cos(lat)[:, None] * np.cos(lon)], -1).reshape(-1, 3) * stretch
+    ring = (
+        np.stack(
+            [
+                np.cos(lat)[:, None] * np.sin(lon),
+                np.repeat(np.sin(lat)[:, None], columns, 1),
+                np.cos(lat)[:, None] * np.cos(lon),
+            ],
+            -1,
+        ).reshape(-1, 3)
+        * stretch
+    )
     ring /= np.linalg.norm(ring, axis=1, keepdims=True)
     slope = ring @ hull.equations[:, :3].T
     reach = -(hull.equations[:, 3] + hull.equations[:, :3] @ centre)
@@ -330,8 +375,8 @@ def shoe(figure: Figure, side: str, upper: tuple[float, float, float], sole: tup
         verts = 0.5 * verts + 0.5 * (mean @ verts)
     below = verts[:, 1] < floor + 0.016
     verts[below, 1] = floor - SOLE_M + (verts[below, 1] - verts[:, 1].min()) * 0.3
-    flare = np.exp(-((verts[:, 1] - floor - 0.002) / 0.022) ** 2)
-    verts[:, [0, 2]] += ((verts - centre)[:, [0, 2]] * (0.05 * flare)[:, None])
+    flare = np.exp(-(((verts[:, 1] - floor - 0.002) / 0.022) ** 2))
+    verts[:, [0, 2]] += (verts - centre)[:, [0, 2]] * (0.05 * flare)[:, None]
     height = verts[:, 1] - floor
     tint = np.tile(np.array(upper), (len(verts), 1))
     tint[height < 0.012] = sole
@@ -358,7 +403,18 @@ def pattern_lengths(figure: Figure, top: dict[str, float]) -> tuple[np.ndarray, 
     upper, fore = elbow - shoulder, wrist - elbow
     lengths = float(np.linalg.norm(upper)), float(np.linalg.norm(fore))
     crotch = figure.at("upperleg01.L")[1] - 0.06
-    cut = np.array([*shoulder, *upper / lengths[0], *fore / lengths[1], lengths[0], figure.at("neck01")[1],
-                    sum(lengths) * top["sleeve"], crotch + top["hem_m"]])
-    leg = np.array([figure.at("upperleg01.L")[0], crotch, figure.at("lowerleg01.L")[1], figure.at("upperleg01.L")[2] - 0.005])
+    cut = np.array(
+        [
+            *shoulder,
+            *upper / lengths[0],
+            *fore / lengths[1],
+            lengths[0],
+            figure.at("neck01")[1],
+            sum(lengths) * top["sleeve"],
+            crotch + top["hem_m"],
+        ]
+    )
+    leg = np.array(
+        [figure.at("upperleg01.L")[0], crotch, figure.at("lowerleg01.L")[1], figure.at("upperleg01.L")[2] - 0.005]
+    )
     return cut, leg
