@@ -47,7 +47,7 @@ def run(job: Job) -> Outcome:
     for person in people:
         frames = _spread(_usable(job, person, held_out[person]), options.frames)
         if not frames:
-            raise AnrError(f"None of the {len(held_out[person])} held-out frames of {person} has a matte with a person.",
+            raise AnrError(f"None of {person}'s {len(held_out[person])} held-out frames has a matte with a person.",
                            hint=f"Look at the sheet of `anr matte --person {person}`.")
         rows = []
         shown = set(_spread(frames, SHEET_FRAMES))
@@ -56,7 +56,8 @@ def run(job: Job) -> Outcome:
             rows.append({name: measure(truth, rendering) for name, measure in metrics.items()})
             if index in shown:
                 sheet += [np.round(x * 255.0).astype(np.uint8) for x in (truth, rendering)]
-        scores[person] = {**{name: float(np.mean([row[name] for row in rows])) for name in metrics}, "frames": len(frames)}
+        means = {name: float(np.mean([row[name] for row in rows])) for name in metrics}
+        scores[person] = {**means, "frames": len(frames)}
     write_image(job.folder / "sheet.jpg", tile(sheet, columns=2 * SHEET_FRAMES))
     mean = {name: float(np.mean([of[name] for of in scores.values()])) for name in metrics}
     write_json(job.folder / "eval.json", {"people": scores, "mean": mean, "protocol": _protocol(avatar, metrics)})
@@ -64,7 +65,7 @@ def run(job: Job) -> Outcome:
 
 
 def compare(inputs: Mapping[str, Path], avatar: Avatar, person: str, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """One held-out frame and its replay, each composited on grey by its own alpha: the person crop, (h, w, 3) float in 0..1."""
+    """One held-out frame and its replay, each on grey by its own alpha: the person crop, (h, w, 3) float in 0..1."""
     from pipelines.core.mapcache import read_maps
     from pipelines.media.images import read_alpha
     from pipelines.media.recording import Recording
@@ -86,7 +87,7 @@ def on_grey(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def person_box(alpha: np.ndarray) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 around the true matte with a margin of 5 % of its height, within the picture, at least 48 pixels each way."""
+    """x0, y0, x1, y1 around the true matte with its margin, within the picture, at least 48 pixels each way."""
     ys, xs = np.nonzero(alpha > 0.5)
     margin = max(2, round(MARGIN * (np.ptp(ys) + 1)))
     sides = []
@@ -120,13 +121,14 @@ def _protocol(avatar: Avatar, metrics: Mapping[str, Any]) -> dict[str, Any]:
     """All that another person must know to compare with these figures."""
     from importlib.metadata import version
 
+    squeeze = f"squeeze, v0.1, lpips {version('lpips')}" if "lpips" in metrics else "missing: no SqueezeNet weights"
     return {
-        "frames": "held out of training in contiguous segments, 5 frames away from training frames; mean over frames, then people",
+        "frames": "held out in contiguous segments, 5 frames away from training frames; mean over frames, then people",
         "poses": "fitted to the frame itself, not refined for the test",
-        "background": "truth and rendering each composited on grey 0.5 by their own alpha (the stage matte's; the network's)",
+        "background": "truth and rendering each on grey 0.5 by their own alpha (the matte's and the network's)",
         "crop": "the true matte (above 0.5) with a margin of 5 % of its height",
         "metrics": {"psnr": "dB, all channels", "ssim": "11x11 Gaussian, sigma 1.5, mean of channels",
-                    "lpips": f"squeeze, v0.1, lpips {version('lpips')}" if "lpips" in metrics else "missing: no SqueezeNet weights",
+                    "lpips": squeeze,
                     "flip": f"LDR, 67.0206 pixels per degree, flip-evaluator {version('flip-evaluator')}"},
         "trained": {"renderer": avatar.description["renderer"], "preset": avatar.description["preset"],
                     "images": avatar.description["images"], "seconds": avatar.description["seconds"]}}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,7 +65,8 @@ def run(job: Job) -> Outcome:
     if (job.folder / CHECKPOINT).exists():
         state = load_checkpoint(job.folder / CHECKPOINT, state)
         job.progress.note(f"Going on after {state.images} images.")
-    lesson = Lesson(pupils, recipe, options.seed, device, _extractor(options, recipe, job.progress, device), job.progress,
+    extractor = _extractor(options, recipe, job.progress, device)
+    lesson = Lesson(pupils, recipe, options.seed, device, extractor, job.progress,
                     job.folder / CHECKPOINT, _Reporter(job, pupils, described, state.images))
     job.progress.note(_announcement(recipe, state, pupils))
     state = train(lesson, state)
@@ -98,19 +98,22 @@ def _gather(job: Job, people: list[str]) -> tuple[dict[str, Pupil], dict[str, di
         recording, fit = Recording(folders["capture"]), read_fit(folders["fit"] / "fit.npz")
         frames = split_frames(len(recording))
         taught = [int(k) for k in frames.train if fit.ok[k]]
-        keyframes = [k for k in map(int, read_json(folders["keyframes"] / "keyframes.json")["frames"]) if k in set(taught)]
+        chosen = read_json(folders["keyframes"] / "keyframes.json")["frames"]
+        keyframes = sorted({int(k) for k in chosen} & set(taught))
         if not keyframes:
             raise AnrError(f"{person} has no keyframe among {len(taught)} training frames with a trusted fit.",
                            hint=f"Look at the overlay of `anr fit --person {person}`; record again if it is wrong.")
         plate = clean_plate(recording, folders["matte"], taught)
         write_image(job.folder / "backgrounds" / f"{person}.png", plate)
         np.savez_compressed(job.folder / "motions" / f"{person}.npz", joint_names=fit.joint_names,
-                            joint_rotations=fit.joint_rotations.astype(np.float32), root_translation=fit.root_translation,
-                            times_s=recording.times_s, frame_index=fit.frame_index, ok=fit.ok)
-        pupils[person] = Pupil(PersonFrames(folders["capture"], folders["raster"], folders["matte"], plate, face_of_body, memory),
-                               keyframes, sorted(set(taught) - set(keyframes)))
-        described[person] = {"betas": fit.betas.tolist(), "camera": camera_to_json(recording.camera), "fps": recording.fps,
-                             "height_m": recording.height_m, "height_px": _height_px(pupils[person]), "frames": len(recording)}
+                            joint_rotations=fit.joint_rotations.astype(np.float32),
+                            root_translation=fit.root_translation, times_s=recording.times_s,
+                            frame_index=fit.frame_index, ok=fit.ok)
+        cropped = PersonFrames(folders["capture"], folders["raster"], folders["matte"], plate, face_of_body, memory)
+        pupils[person] = Pupil(cropped, keyframes, sorted(set(taught) - set(keyframes)))
+        described[person] = {"betas": fit.betas.tolist(), "camera": camera_to_json(recording.camera),
+                             "fps": recording.fps, "height_m": recording.height_m,
+                             "height_px": _height_px(pupils[person]), "frames": len(recording)}
         split["train"][person], split["keyframes"][person] = taught, keyframes
         split["held_out"][person] = [int(k) for k in frames.held_out]
     write_json(job.folder / "split.json", split)
@@ -124,8 +127,11 @@ def _height_px(pupil: Pupil) -> float:
     return float(np.median(tall)) if tall else 0.0
 
 
-def _extractor(options: TrainOptions, recipe: Recipe, progress: Progress, device: torch.device) -> torch.nn.Module | None:
+def _extractor(options: TrainOptions, recipe: Recipe, progress: Progress,
+               device: torch.device) -> torch.nn.Module | None:
     """The feature loss's network; without its weights a warning, and training goes on without that loss."""
+    import torch
+
     from pipelines.metrics.weights import fetch_weights, find_weights, remedy
     from pipelines.training.losses import SqueezeFeatures
 
@@ -136,8 +142,7 @@ def _extractor(options: TrainOptions, recipe: Recipe, progress: Progress, device
         progress.warn("SqueezeNet's weights are not here, so this training has no feature loss and will be less sharp. "
                       + remedy("squeezenet1_1"))
         return None
-    extractor = SqueezeFeatures(found, recipe.feature_layers)
-    return extractor.to(device)
+    return SqueezeFeatures(found, recipe.feature_layers).to(device).to(memory_format=torch.channels_last)
 
 
 def _announcement(recipe: Recipe, state: State, pupils: Mapping[str, Pupil]) -> str:
@@ -151,7 +156,8 @@ def _announcement(recipe: Recipe, state: State, pupils: Mapping[str, Pupil]) -> 
 class _Reporter:
     """metrics.jsonl, TensorBoard where it is installed, and a picture of held-out frames now and then."""
 
-    def __init__(self, job: Job, pupils: Mapping[str, Pupil], described: Mapping[str, dict[str, Any]], images: int) -> None:
+    def __init__(self, job: Job, pupils: Mapping[str, Pupil], described: Mapping[str, dict[str, Any]],
+                 images: int) -> None:
         self.job, self.pupils = job, pupils
         self.pictured = {name: _pictured(described[name]["frames"]) for name in pupils}
         self.next_picture_s = FIRST_PICTURE_S
@@ -179,7 +185,6 @@ class _Reporter:
         from pipelines.media.images import write_image
         from pipelines.media.sheets import tile
 
-        started = time.monotonic()
         shown = []
         for person, frames in self.pictured.items():
             for index in frames:
@@ -188,7 +193,6 @@ class _Reporter:
         write_image(self.job.folder / "progress" / f"{state.images:07d}.jpg", sheet)
         if self.board:
             self.board.add_image("held out", sheet, state.images, dataformats="HWC")
-        state.seconds += time.monotonic() - started if self.board is None else 0.0
 
 
 def _pictured(frame_count: int) -> list[int]:
@@ -211,10 +215,9 @@ def _truth_and_rendering(state: State, frame: Any, person: str) -> list[np.ndarr
     grid, normal, inside = (x.to(texture.device) for x in (batch.grid, batch.normal, batch.inside))
     with torch.no_grad():
         rgb, alpha = draw(state.average, sample_texture(texture, grid, inside), normal, inside)
-    height, width = frame.alpha.shape
-    rgb, alpha = rgb[:height, :width].cpu().numpy() * 255.0, alpha[:height, :width, None].cpu().numpy()
-    picture = np.round(alpha * rgb + (1.0 - alpha) * frame.background).astype(np.uint8)
-    return [fit_height(x, min(height, 360)) for x in (frame.image, picture)]
+    share = alpha[..., None].cpu().numpy()
+    picture = np.round(share * rgb.cpu().numpy() * 255.0 + (1.0 - share) * frame.background).astype(np.uint8)
+    return [fit_height(x, min(len(picture), 360)) for x in (frame.image, picture)]
 
 
 def _tensorboard(folder: Path) -> Any:
@@ -225,7 +228,8 @@ def _tensorboard(folder: Path) -> Any:
     return SummaryWriter(str(folder))
 
 
-def _write_avatar(job: Job, options: TrainOptions, recipe: Recipe, state: State, described: dict[str, dict[str, Any]]) -> None:
+def _write_avatar(job: Job, options: TrainOptions, recipe: Recipe, state: State,
+                  described: dict[str, dict[str, Any]]) -> None:
     """All that rendering needs: the averaged network and textures, the body, and what is known of the people."""
     from safetensors.torch import save_file
 
@@ -240,8 +244,9 @@ def _write_avatar(job: Job, options: TrainOptions, recipe: Recipe, state: State,
     shutil.copyfile(Path(model.__file__).parent / "assets" / "body.npz", job.folder / "body.npz")
     write_json(job.folder / "avatar.json", {
         "schema": SCHEMA, "renderer": options.renderer, "config": recipe.network(TEXTURE_CHANNELS),
-        "body_version": model.load_body().version, "preset": options.preset, "recipe": asdict(recipe), "seed": options.seed,
-        "plan": vars(state.plan), "images": state.images, "seconds": round(state.seconds, 1), "people": described})
+        "body_version": model.load_body().version, "preset": options.preset, "recipe": asdict(recipe),
+        "seed": options.seed, "plan": vars(state.plan), "images": state.images, "seconds": round(state.seconds, 1),
+        "people": described})
 
 
 def _last_picture(folder: Path) -> str:

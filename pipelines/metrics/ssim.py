@@ -16,7 +16,7 @@ def ssim(truth: np.ndarray, other: np.ndarray) -> float:
                   similarity, IEEE TIP 2004
     """
     if truth.shape != other.shape or min(truth.shape[:2]) < WINDOW:
-        raise ValueError(f"expected two pictures of one shape, at least {WINDOW} pixels wide: {truth.shape}, {other.shape}")
+        raise ValueError(f"expected two pictures of one shape, {WINDOW} pixels or wider: {truth.shape}, {other.shape}")
     a, b = truth.astype(np.float64), other.astype(np.float64)
     mean_a, mean_b = _windowed(a), _windowed(b)
     variance_a = _windowed(a * a) - mean_a**2

@@ -34,8 +34,8 @@ PRETRAINED = {
 def find_weights(name: str, weights_dir: str | Path | None = None) -> Path | None:
     """The file of a pretrained extractor; None where there is none.
 
-    Looked for in `weights_dir` (which must then exist), $ANR_WEIGHTS, the user's cache and torchvision's cache, each with
-    its subfolders one deep. A file of the right name and the wrong content raises AnrError.
+    Looked for in `weights_dir` (which must then exist), $ANR_WEIGHTS, the user's cache and torchvision's cache, each
+    with its subfolders one deep. A file of the right name and the wrong content raises AnrError.
     """
     wanted = PRETRAINED[name]
     for folder in search_folders(weights_dir):
@@ -57,7 +57,7 @@ def search_folders(weights_dir: str | Path | None) -> list[Path]:
 
 
 def fetch_weights(name: str) -> Path | None:
-    """Downloads an extractor to torchvision's cache, as torchvision itself would; None without a network or with ANR_OFFLINE set."""
+    """Downloads an extractor to torchvision's cache; None without a network or with ANR_OFFLINE set."""
     wanted = PRETRAINED[name]
     if os.environ.get("ANR_OFFLINE"):
         return None

@@ -2,7 +2,7 @@
 
 What a renderer promises (the conformance test runs over `RENDERERS`): its file has `build(config) -> torch.nn.Module`
 whose `forward(features, normal, inside)` takes (B, C, H, W) sampled texture, (B, 3, H, W) normals and (B, 1, H, W)
-coverage, H and W multiples of `module.multiple`, and returns a `Prediction`. `config` is plain JSON, kept in `avatar.json`.
+coverage, H and W multiples of `module.multiple`, and returns a `Prediction`. `config` is plain JSON (`avatar.json`).
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
-"""The paper's renderer: two shallow U-Nets, R1 from neural image to latent image, R2 from latent image and normals to picture.
+"""The paper's renderer: two shallow U-Nets. R1 makes a latent image, R2 makes the picture from it and the normals.
 
 Eq. 2:  M, I, J = R2(R1(T, I_uv), I_norm).  J, the first three channels of the latent image, is supervised as RGB.
 
-The trunk of each U-Net runs at 1/`unshuffle` of the picture's resolution behind a pixel-unshuffle, which loses nothing;
-the way back is resize + convolution (pixel-shuffle left a visible checkerboard), with a skip of the full-resolution input.
+The trunk of each U-Net runs at 1/`unshuffle` of the picture's resolution behind a pixel-unshuffle, which loses
+nothing; the way back is resize + convolution (pixel-shuffle left a visible checkerboard), with a skip of the
+full-resolution input.
 There is no normalisation layer: a crop must give the same picture as the whole frame.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -25,18 +27,23 @@ class Prediction(NamedTuple):
 
 
 def build(config: dict[str, Any]) -> ANR:
-    """config: texture_channels, latent_channels, unshuffle (1, 2 or 4), widths (one per level of the U-Nets), blocks."""
+    """config: texture_channels, latent_channels, unshuffle (1, 2 or 4), widths (one per level), blocks."""
     return ANR(**config)
 
 
 class ANR(nn.Module):
     """Both stages; `multiple` is what height and width must be divisible by."""
 
-    def __init__(self, texture_channels: int, latent_channels: int, unshuffle: int, widths: list[int], blocks: int) -> None:
+    def __init__(self, texture_channels: int, latent_channels: int, unshuffle: int, widths: list[int],
+                 blocks: int) -> None:
         super().__init__()
         self.multiple = unshuffle * 2 ** (len(widths) - 1)
         self.first = Stage(texture_channels + 1, latent_channels, unshuffle, widths, blocks)
         self.second = Stage(latent_channels + 4, 4, unshuffle, widths, blocks)
+        with torch.no_grad():           # the latent image starts as the neural image, so that the texture learns at once
+            skip = self.first.head.weight[:, -(texture_channels + 1):]
+            for k in range(min(texture_channels, latent_channels)):
+                skip[k, k, 1, 1] += 0.5
         # The mask starts from the body's own coverage, and the picture from the coarse one.
         self.coverage_gain = nn.Parameter(torch.tensor(4.0))
 
@@ -56,14 +63,18 @@ class Stage(nn.Module):
         self.unshuffle = unshuffle
         self.stem = nn.Conv2d(channels_in * unshuffle**2, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(_blocks(width, blocks) for width in widths)
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in zip(widths, widths[1:]))
-        self.up = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1) for a, b in zip(widths, widths[1:]))
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1) for a, b in pairwise(widths))
         self.decoder = nn.ModuleList(_blocks(width, blocks) for width in widths[:-1])
         fine = [max(16, widths[0] // 2 ** (k + 1)) for k in range(unshuffle.bit_length() - 1)]
-        self.refine = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip([widths[0], *fine], fine))
+        self.refine = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise([widths[0], *fine]))
         self.head = nn.Conv2d([widths[0], *fine][-1] + channels_in, channels_out, 3, padding=1)
-        with torch.no_grad():                   # start near a plain filter of the input, so that early pictures are calm
-            self.head.weight.mul_(0.5)
+        for conv in (self.stem, *self.down, *self.up, *self.refine):
+            nn.init.kaiming_normal_(conv.weight, 0.1)           # torch's own start halves the signal at every layer
+            nn.init.zeros_(conv.bias)
+        with torch.no_grad():
+            self.head.weight.mul_(0.2)                          # early pictures are calm
+            self.head.bias.zero_()
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         x = F.pixel_unshuffle(image, self.unshuffle) if self.unshuffle > 1 else image
@@ -90,8 +101,8 @@ class Residual(nn.Module):
         self.one = nn.Conv2d(width, width, 3, padding=1)
         self.two = nn.Conv2d(width, width, 3, padding=1)
         nn.init.kaiming_normal_(self.one.weight, 0.1)
-        nn.init.zeros_(self.two.weight)
-        nn.init.zeros_(self.two.bias)
+        for parameter in self.two.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.two(F.leaky_relu(self.one(F.leaky_relu(x, 0.1)), 0.1))

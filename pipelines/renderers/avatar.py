@@ -1,4 +1,4 @@
-"""An avatar: a trained renderer and the textures of its people, read from a `train` folder, and one picture drawn with it."""
+"""An avatar: a trained renderer and the textures of its people, read from a `train` folder; one picture drawn."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pipelines.renderers import build_renderer
 from pipelines.renderers.texture import sample_texture
 
 SCHEMA = 1                              # of avatar.json
+AGAIN = "Train it again: anr train --fresh"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,25 +66,25 @@ def load_avatar(folder: Path, device: str = "auto") -> Avatar:
     body = load_body()
     if description["body_version"] != body.version:
         raise AnrError(f"The avatar in {folder} was trained on body version {description['body_version']}, "
-                       f"this anr has {body.version}.", hint="Train it again: anr train --fresh")
+                       f"this anr has {body.version}.", hint=AGAIN)
     where = best_device(device)
     renderer = build_renderer(description["renderer"], description["config"])
     try:
         renderer.load_state_dict(load_file(folder / "network.safetensors"))
         textures = load_file(folder / "textures.safetensors")
     except FileNotFoundError as error:
-        raise AnrError(f"The avatar in {folder} is incomplete: {error}.", hint="Train it again: anr train --fresh") from None
+        raise AnrError(f"The avatar in {folder} is incomplete: {error}.", hint=AGAIN) from None
     except (RuntimeError, ValueError) as error:
-        raise AnrError(f"The avatar in {folder} is damaged: {error}.", hint="Train it again: anr train --fresh") from None
-    renderer = renderer.to(where, memory_format=torch.channels_last).eval().requires_grad_(False)
+        raise AnrError(f"The avatar in {folder} is damaged: {error}.", hint=AGAIN) from None
+    renderer = renderer.to(where).to(memory_format=torch.channels_last).eval().requires_grad_(False)
     people = {name: _person(folder, name, stored) for name, stored in description["people"].items()}
     return Avatar(folder, renderer, {name: textures[name].to(where) for name in people}, people, body.version, where,
                   description)
 
 
 def _person(folder: Path, name: str, stored: dict[str, Any]) -> AvatarPerson:
-    return AvatarPerson(name, np.array(stored["betas"], float), camera_from_json(stored["camera"]), float(stored["fps"]),
-                        float(stored["height_px"]), folder / "backgrounds" / f"{name}.png",
+    return AvatarPerson(name, np.array(stored["betas"], float), camera_from_json(stored["camera"]),
+                        float(stored["fps"]), float(stored["height_px"]), folder / "backgrounds" / f"{name}.png",
                         folder / "motions" / f"{name}.npz")
 
 
@@ -92,12 +93,11 @@ def render_person(avatar: Avatar, texture: torch.Tensor, maps: SurfaceMaps) -> t
 
     texture  (C, 256, 256), a person's or a mixed one
     maps     the body's surface in its box; leave a margin, the network paints beyond the body
-    returns  rgb (h, w, 3) float32 0..1 and alpha (h, w) float32 0..1, both of the maps' box; rgb is not multiplied by alpha
+    returns  rgb (h, w, 3) and alpha (h, w), float32 0..1, of the maps' box; rgb is not multiplied by alpha
     """
     features, normal, inside = network_inputs(texture, maps, avatar.device)
     rgb, alpha = draw(avatar.renderer, features, normal, inside)
-    height, width = maps.face_index.shape
-    return rgb[:height, :width].cpu().numpy(), alpha[:height, :width].cpu().numpy()
+    return rgb.cpu().numpy(), alpha.cpu().numpy()
 
 
 def network_inputs(texture: torch.Tensor, maps: SurfaceMaps,
@@ -112,15 +112,15 @@ def network_inputs(texture: torch.Tensor, maps: SurfaceMaps,
 @torch.no_grad()
 def draw(renderer: torch.nn.Module, features: torch.Tensor, normal: torch.Tensor,
          inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """rgb (h, w, 3) and alpha (h, w) in 0..1, padded to the renderer's multiple at the right and below."""
+    """rgb (h, w, 3) and alpha (h, w) in 0..1; the network sees them padded at the right and below to its multiple."""
     multiple = int(renderer.multiple)   # type: ignore[arg-type]
     height, width = inside.shape[-2:]
     padding = (0, -width % multiple, 0, -height % multiple)
     padded = [F.pad(x, padding).contiguous(memory_format=torch.channels_last) for x in (features, normal, inside)]
     with half_precision(inside.device):
         predicted = renderer(*padded)
-    rgb = ((predicted.rgb[0].float() + 1.0) / 2.0).clamp(0.0, 1.0).permute(1, 2, 0)
-    return rgb.contiguous(), predicted.mask_logit[0, 0].float().sigmoid()
+    rgb = ((predicted.rgb[0, :, :height, :width].float() + 1.0) / 2.0).clamp(0.0, 1.0).permute(1, 2, 0)
+    return rgb.contiguous(), predicted.mask_logit[0, 0, :height, :width].float().sigmoid()
 
 
 def best_device(name: str) -> torch.device:

@@ -30,7 +30,8 @@ def sample_texture(texture: torch.Tensor, grid: torch.Tensor, inside: torch.Tens
     returns  (B, C, H, W)
     """
     if texture.ndim != 3 or grid.ndim != 4 or grid.shape[-1] != 2:
-        raise ValueError(f"expected texture (C, S, S) and grid (B, H, W, 2), got {tuple(texture.shape)}, {tuple(grid.shape)}")
+        shapes = f"{tuple(texture.shape)}, {tuple(grid.shape)}"
+        raise ValueError(f"expected texture (C, S, S) and grid (B, H, W, 2), got {shapes}")
     many = texture[None].expand(grid.shape[0], -1, -1, -1)
     return F.grid_sample(many, grid, mode="bilinear", padding_mode="border", align_corners=False) * inside
 

@@ -17,7 +17,7 @@ from pipelines.media.recording import Recording
 from pipelines.training.recipe import Recipe
 
 MEMORY_BUDGET = 1.5e9                   # bytes of frames kept in memory, all people together; others are read again
-NEAR_PX = 0.02                          # how far around the matte the clean plate replaces the frame, in picture heights
+NEAR = 0.02                             # how far around the matte the clean plate replaces the frame, picture heights
 FACE_PIXELS = 60                        # fewer visible face pixels than this are no face
 
 
@@ -77,7 +77,7 @@ class PersonFrames:
         x0, y0, x1, y1 = maps.box
         image = np.ascontiguousarray(self.recording.image(index)[y0:y1, x0:x1])
         alpha = np.round(read_alpha(self.matte / "alpha" / f"{index:05d}.png")[y0:y1, x0:x1] * 255).astype(np.uint8)
-        near = _dilated(alpha > 8, round(NEAR_PX * self.plate.shape[0]))
+        near = _dilated(alpha > 8, round(NEAR * self.plate.shape[0]))
         background = np.where(near[..., None], self.plate[y0:y1, x0:x1], image)
         inside = maps.inside.astype(np.uint8)
         inside[maps.inside] += self.face_of_body[maps.face_index[maps.inside]]
@@ -124,23 +124,24 @@ def draw_window(frame: CroppedFrame, recipe: Recipe, rng: np.random.Generator, h
 
 
 def cut_window(frame: CroppedFrame, window: tuple[int, int, int, int], size: tuple[int, int]) -> CroppedFrame:
-    """top, left, rows, columns of a frame, resized to size (height, width); beyond the frame its edge colours go on, without a person."""
+    """top, left, rows, columns of a frame, resized to size (height, width); beyond the frame its edges go on, empty."""
     top, left, rows, columns = window
     height, width = size
 
-    def cut(image: np.ndarray, fill: int | None, interpolation: int) -> np.ndarray:
+    def cut(image: np.ndarray, empty: bool, interpolation: int) -> np.ndarray:
         h, w = image.shape[:2]
         y0, x0, y1, x1 = max(top, 0), max(left, 0), min(top + rows, h), min(left + columns, w)
         part = image[y0:y1, x0:x1]
-        edges = (y0 - top, top + rows - y1, x0 - left, left + columns - x1)
-        if any(edges):
-            part = cv2.copyMakeBorder(part, *edges, cv2.BORDER_REPLICATE if fill is None else cv2.BORDER_CONSTANT, value=0)
-        return part if part.shape[:2] == (height, width) else cv2.resize(part, (width, height), interpolation=interpolation)
+        above, below, before, after = y0 - top, top + rows - y1, x0 - left, left + columns - x1
+        if above or below or before or after:
+            kind = cv2.BORDER_CONSTANT if empty else cv2.BORDER_REPLICATE
+            part = cv2.copyMakeBorder(part, above, below, before, after, kind, value=(0, 0, 0))
+        return part if part.shape[:2] == size else cv2.resize(part, (width, height), interpolation=interpolation)
 
     smooth = cv2.INTER_AREA if rows > height else cv2.INTER_LINEAR
-    return CroppedFrame(cut(frame.image, None, smooth), cut(frame.alpha, 0, smooth), cut(frame.background, None, smooth),
-                        cut(frame.uv, 0, cv2.INTER_NEAREST), cut(frame.normal, 0, cv2.INTER_NEAREST),
-                        cut(frame.inside, 0, cv2.INTER_NEAREST))
+    return CroppedFrame(cut(frame.image, False, smooth), cut(frame.alpha, True, smooth),
+                        cut(frame.background, False, smooth), cut(frame.uv, True, cv2.INTER_NEAREST),
+                        cut(frame.normal, True, cv2.INTER_NEAREST), cut(frame.inside, True, cv2.INTER_NEAREST))
 
 
 def to_batch(windows: Sequence[CroppedFrame], face_weight: float) -> Batch:
@@ -172,7 +173,7 @@ def clean_plate(recording: Recording, matte: Path, frames: Sequence[int], most: 
         return known
     picked = [frames[k] for k in np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int))]
     images = np.stack([recording.image(k) for k in picked])
-    away = round(NEAR_PX * images.shape[1])
+    away = round(NEAR * images.shape[1])
     hidden = np.stack([_dilated(read_alpha(matte / "alpha" / f"{k:05d}.png") > 0.03, away) for k in picked])
     plate = np.empty(images.shape[1:], np.uint8)
     rows = max(1, int(4e6 / (images.shape[0] * images.shape[2] * 3)))
@@ -194,7 +195,7 @@ def _median_over_frames(values: np.ndarray) -> np.ndarray:
 
 
 def _filled(plate: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Holes painted in from their rims, at a quarter of the size: what is there was never seen, so it need not be sharp."""
+    """Holes painted in from their rims, at a quarter of the size: what nobody saw need not be sharp."""
     small = cv2.resize(plate, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     spoilt = _dilated(cv2.resize(hole.astype(np.uint8), small.shape[1::-1], interpolation=cv2.INTER_AREA) > 0, 1)
     small = cv2.inpaint(small, spoilt.astype(np.uint8), 5, cv2.INPAINT_TELEA)
@@ -223,7 +224,7 @@ def _anchor(frame: CroppedFrame, rng: np.random.Generator, face_share: float) ->
 
 
 def _start(middle: int, length: int, whole: int, rng: np.random.Generator) -> int:
-    """Where a window of `length` begins so that `middle` lies in its central part; centred where it is larger than the whole."""
+    """Where a window of `length` begins, `middle` in its central part; centred where it is longer than the whole."""
     if length >= whole:
         return -((length - whole) // 2)
     start = middle - round(length * float(rng.uniform(0.2, 0.8)))

@@ -1,4 +1,4 @@
-"""The training loop, told once. Everything random comes from (seed, images seen), so a resumed run equals an unbroken one."""
+"""The training loop, told once. All chance comes from (seed, images seen): a resumed run equals an unbroken one."""
 
 from __future__ import annotations
 
@@ -90,13 +90,15 @@ class Lesson:
 def begin(renderer: str, people: Sequence[str], recipe: Recipe, seed: int, plan: Plan, device: torch.device) -> State:
     """A fresh state: seeded network, and the same start texture for everybody."""
     torch.manual_seed(seed)
-    network = build_renderer(renderer, recipe.network(TEXTURE_CHANNELS)).to(device, memory_format=torch.channels_last)
+    network = build_renderer(renderer, recipe.network(TEXTURE_CHANNELS))
+    network = network.to(device).to(memory_format=torch.channels_last)
     textures = {name: nn.Parameter(start_texture(seed).to(device)) for name in people}
     return State(network, textures,
                  torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99)),
                  {name: torch.optim.Adam([texture], lr=recipe.texture_learning_rate, betas=(0.9, 0.99))
                   for name, texture in textures.items()},
-                 deepcopy(network).requires_grad_(False), {name: t.detach().clone() for name, t in textures.items()}, plan)
+                 deepcopy(network).requires_grad_(False),
+                 {name: texture.detach().clone() for name, texture in textures.items()}, plan)
 
 
 def train(lesson: Lesson, state: State) -> State:
@@ -120,7 +122,7 @@ def train(lesson: Lesson, state: State) -> State:
 
 
 def draw_step(lesson: Lesson, renderer: nn.Module, images: int) -> tuple[str, bool, Batch]:
-    """Who is drawn, whether their texture learns, and the windows of the step after `images` images (paper, section 3.4)."""
+    """Who is drawn, whether their texture learns, and the windows of the step after `images` images (section 3.4)."""
     recipe = lesson.recipe
     rng = np.random.default_rng((lesson.seed, images))
     person = sorted(lesson.pupils)[int(rng.integers(len(lesson.pupils)))]
@@ -214,7 +216,8 @@ def load_checkpoint(path: Path, state: State) -> State:
                 state.average_textures[name].copy_(stored["average_textures"][name])
             state.texture_optimisers[name].load_state_dict(stored["texture_optimisers"][name])
     except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise AnrError(f"The checkpoint {path} cannot be used: {error}.", hint="Begin anew: anr train --fresh") from error
+        hint = "Begin anew: anr train --fresh"
+        raise AnrError(f"The checkpoint {path} cannot be used: {error}.", hint=hint) from error
     state.plan = Plan(**stored["plan"])
     state.images, state.seconds = int(stored["images"]), float(stored["seconds"])
     return state
@@ -255,14 +258,15 @@ class _Clock:
         if plan.minutes <= 0 or len(counted) < 3:
             return
         pace = statistics.median(counted) / batch
-        first = plan.images == 0 and len(counted) * batch >= MEASURED_IMAGES and state.seconds - self.before >= MEASURED_S
+        measured = len(counted) * batch >= MEASURED_IMAGES and state.seconds - self.before >= MEASURED_S
+        first = plan.images == 0 and measured
         again = plan.images > 0 and not plan.corrected and state.images >= RECHECK_AT * plan.images
         if again:
             plan.corrected = True
             pace = statistics.fmean(counted) / batch
-            again = abs(planned_images(state.images, state.seconds, plan.minutes, pace, batch) / plan.images - 1) > RECHECK_BEYOND
-        if first or again:
-            plan.images = planned_images(state.images, state.seconds, plan.minutes, pace, batch)
+        better = planned_images(state.images, state.seconds, plan.minutes, pace, batch)
+        if first or (again and abs(better / plan.images - 1) > RECHECK_BEYOND):
+            plan.images = better
             plan.seconds_per_image = pace
             lesson.progress.note(f"{pace:.2f} s per image: {plan.images} images fit {plan.minutes:g} minutes.")
 

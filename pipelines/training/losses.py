@@ -39,16 +39,19 @@ def total_variation(image: torch.Tensor) -> torch.Tensor:
 
 
 def feature_loss(extractor: nn.Module, blended: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-    """Eq. 5: sum over layers of w_j |phi_j(I') - phi_j(I)|, with w_j = 1 / mean |phi_j(I)|, so that each layer counts alike."""
+    """Eq. 5: sum over layers of w_j |phi_j(I') - phi_j(I)|; w_j = 1 / mean |phi_j(I)| makes layers count alike."""
     with torch.no_grad():
-        wanted = [layer.float() for layer in extractor(image)]
-    found = extractor(blended)
+        wanted = [layer.float() for layer in extractor(image.contiguous(memory_format=torch.channels_last))]
+    found = extractor(blended.contiguous(memory_format=torch.channels_last))
     terms = [(a.float() - b).abs().mean() / b.abs().mean().clamp_min(1e-6) for a, b in zip(found, wanted)]
     return torch.stack(terms).sum()
 
 
 class SqueezeFeatures(nn.Module):
     """SqueezeNet 1.1 activations after some of its modules, frozen."""
+
+    shift: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, weights: Path, layers: Sequence[int]) -> None:
         super().__init__()

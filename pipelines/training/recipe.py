@@ -44,17 +44,18 @@ class Recipe:
 
     def network(self, texture_channels: int) -> dict[str, Any]:
         """The renderer's config, as kept in avatar.json."""
-        return {"texture_channels": texture_channels, "latent_channels": self.latent_channels, "unshuffle": self.unshuffle,
-                "widths": list(self.widths), "blocks": self.blocks}
+        return {"texture_channels": texture_channels, "latent_channels": self.latent_channels,
+                "unshuffle": self.unshuffle, "widths": list(self.widths), "blocks": self.blocks}
 
 
-# Parameters of both stages and multiply-adds for one 512 x 512 picture, forward (tests recount the parameters):
+# Parameters, and multiply-adds forward for a 512 x 512 picture:
+# draft 2.7 M, 17 G; standard 17 M, 150 G; paper 160 M, 930 G (a test recounts the parameters).
 PRESETS: dict[str, Recipe] = {
     "draft": Recipe(),
-    "standard": Recipe(latent_channels=16, unshuffle=2, widths=(64, 128, 192, 256), blocks=2, window=(512, 512), batch=2,
-                       images=60_000, warm_up=500, learning_rate=5e-4, average=0.998),
-    "paper": Recipe(latent_channels=16, unshuffle=1, widths=(64, 128, 256, 512, 896), blocks=2, window=(1024, 1024), batch=2,
-                    images=400_000, warm_up=2000, learning_rate=2e-4, average=0.999),
+    "standard": Recipe(latent_channels=16, unshuffle=2, widths=(64, 128, 192, 256), blocks=2, window=(512, 512),
+                       batch=2, images=60_000, warm_up=500, learning_rate=5e-4, average=0.998),
+    "paper": Recipe(latent_channels=16, unshuffle=1, widths=(64, 128, 256, 512, 1024), blocks=2, window=(1024, 1024),
+                    batch=2, images=400_000, warm_up=2000, learning_rate=2e-4, average=0.999),
 }
 
 

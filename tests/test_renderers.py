@@ -1,0 +1,120 @@
+"""Renderers: what the table promises, and the neural texture's laws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.core.errors import AnrError
+from pipelines.renderers import RENDERERS, build_renderer
+from pipelines.renderers.avatar import draw
+from pipelines.renderers.texture import perturb_grid, sample_texture, start_texture
+from pipelines.training.recipe import PRESETS
+
+SMALL = {"texture_channels": 4, "latent_channels": 5, "unshuffle": 2, "widths": [8, 12], "blocks": 1}
+
+
+@pytest.fixture(params=sorted(RENDERERS))
+def renderer(request: pytest.FixtureRequest) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build_renderer(request.param, SMALL)
+
+
+def inputs(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return (torch.randn(1, 4, height, width, generator=generator),
+            torch.randn(1, 3, height, width, generator=generator),
+            (torch.rand(1, 1, height, width, generator=generator) > 0.5).float())
+
+
+def test_a_renderer_answers_with_colours_mask_and_coarse_colours_of_the_input_size(renderer: torch.nn.Module) -> None:
+    size = 6 * int(renderer.multiple), 4 * int(renderer.multiple)
+    rgb, mask_logit, coarse = renderer(*inputs(*size))
+    assert rgb.shape == coarse.shape == (1, 3, *size) and mask_logit.shape == (1, 1, *size)
+
+
+def test_every_weight_of_a_renderer_gets_a_gradient(renderer: torch.nn.Module) -> None:
+    for parameter in renderer.parameters():          # away from the zeros that residual blocks start with
+        parameter.data.add_(0.01 * torch.randn_like(parameter))
+    size = 4 * int(renderer.multiple)
+    sum(x.sum() for x in renderer(*inputs(size, size))).backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in renderer.parameters())
+
+
+def test_a_crop_gives_the_same_picture_as_the_whole_far_from_its_border(renderer: torch.nn.Module) -> None:
+    multiple = int(renderer.multiple)
+    whole = [x.double() for x in inputs(24 * multiple, 24 * multiple)]
+    renderer = renderer.double()
+    start, stop = 2 * multiple, 22 * multiple
+    crop = [x[..., start:stop, start:stop] for x in whole]
+    middle = slice(9 * multiple, 11 * multiple)
+    inner = slice(9 * multiple + start, 11 * multiple + start)
+    torch.testing.assert_close(renderer(*crop).rgb[..., middle, middle], renderer(*whole).rgb[..., inner, inner],
+                               atol=1e-4, rtol=0)
+
+
+def test_drawing_pads_and_cuts_back_to_the_input_size(renderer: torch.nn.Module) -> None:
+    rgb, alpha = draw(renderer.eval(), *inputs(37, 22))
+    assert rgb.shape == (37, 22, 3) and alpha.shape == (37, 22)
+    assert all(float(x.min()) >= 0 and float(x.max()) <= 1 for x in (rgb, alpha))
+
+
+def test_an_unknown_renderer_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(AnrError) as caught:
+        build_renderer("raytracer", SMALL)
+    assert "anr" in caught.value.hint
+
+
+@pytest.mark.parametrize(("preset", "millions"), [("draft", 2.7), ("standard", 17.2)])
+def test_presets_have_the_parameters_they_state(preset: str, millions: float) -> None:
+    network = build_renderer("anr", PRESETS[preset].network(8))
+    assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, rel=0.05)
+
+
+def test_the_paper_preset_has_the_papers_parameters() -> None:
+    with torch.device("meta"):
+        network = build_renderer("anr", PRESETS["paper"].network(8))
+    assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(161, rel=0.05)
+
+
+def test_everybody_starts_from_the_same_uniform_texture() -> None:
+    first, second = start_texture(3), start_texture(3)
+    assert torch.equal(first, second) and first.shape == (8, 256, 256)
+    assert not torch.equal(first, start_texture(4))
+    assert -1 <= float(first.min()) < -0.999 and 0.999 < float(first.max()) <= 1
+    assert float(first.mean()) == pytest.approx(0.0, abs=0.01) and float(first.var()) == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_gradients_reach_exactly_the_sampled_texels() -> None:
+    size = 8
+    texture = torch.zeros(2, size, size, requires_grad=True)
+    # between texels (row 2 and 3, column 5 and 6), at the very centre of texel (6, 1), and one pixel outside the body
+    centre = [((5 + 0.75 + 0.5) / size, (2 + 0.25 + 0.5) / size), ((1 + 0.5) / size, (6 + 0.5) / size), (0.9, 0.9)]
+    grid = torch.tensor(centre).view(1, 1, 3, 2) * 2 - 1
+    inside = torch.tensor([1.0, 1.0, 0.0]).view(1, 1, 1, 3)
+    sample_texture(texture, grid, inside).sum().backward()
+    expected = torch.zeros(size, size)
+    expected[2, 5], expected[2, 6], expected[3, 5], expected[3, 6] = 0.75 * 0.25, 0.75 * 0.75, 0.25 * 0.25, 0.25 * 0.75
+    expected[6, 1] = 1.0
+    torch.testing.assert_close(texture.grad, expected.expand(2, -1, -1), atol=1e-5, rtol=0)
+
+
+def test_the_top_left_corner_of_uv_is_the_first_texel() -> None:
+    texture = torch.arange(16.0).view(1, 4, 4)
+    corners = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]).view(1, 2, 2, 2) * 2 - 1
+    sampled = sample_texture(texture, corners, torch.ones(1, 1, 2, 2))
+    np.testing.assert_allclose(sampled.flatten().numpy(), [0, 3, 12, 15])
+
+
+def test_grid_noise_stays_within_its_bound_and_within_the_texture() -> None:
+    grid = torch.rand(2, 30, 30, 2) * 2 - 1
+    moved = perturb_grid(grid, 0.02, torch.Generator().manual_seed(0))
+    assert float((moved - grid).abs().max()) <= 0.02 and float(moved.abs().max()) <= 1.0
+    assert float((moved - grid).abs().max()) > 0.019
+    assert perturb_grid(grid, 0.0, torch.Generator()) is grid
+
+
+def test_a_texture_of_the_wrong_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"\(1, 8, 4, 4\)"):
+        sample_texture(torch.zeros(1, 8, 4, 4), torch.zeros(1, 2, 2, 2), torch.ones(1, 1, 2, 2))
