@@ -1,7 +1,7 @@
 """Surface maps to files and back, made small: only covered pixels, rounded, deltas, zlib.
 
 What rounding costs: UV 1/128 texel of a 256 texture, normals 0.1 degree, depth 1/32000 of the body's depth range.
-A person 550 px tall takes about 0.2 MB and 5 ms to read.
+A person 555 px tall takes 0.24 MB and 10 to 20 ms to read.
 """
 
 from __future__ import annotations
