@@ -1,4 +1,4 @@
-"""Mesh operations that the bake needs: smoothing, subdivision, clipping, nearest surface points, noise (build time, but for noise)."""
+"""Mesh operations of the bake: smoothing, subdivision, clipping, nearest surface points; noise also serves the room."""
 
 from __future__ import annotations
 
