@@ -28,7 +28,7 @@ from pipelines.renderers.picture import cut_out, over_captured, over_other
 if TYPE_CHECKING:
     import torch
 
-MARGIN = 0.15                           # of the body's height in the picture, around it (as in training)
+MARGIN = 0.1                            # of the body's height in the picture, around it, for hair and clothes
 AHEAD = 2                               # frames of maps drawn while the network works
 STRIP_FRAMES = 8
 STRIP_HEIGHT = 360

@@ -69,12 +69,15 @@ def sitting_of(camera: Camera, height_px: float, captured: Motion, body: Body, b
     for row in rows:
         verts, joints = pose_body(body, betas, BodyPose(captured.joint_rotations[row], captured.root_translation[row]))
         pixels = project(verts, camera)
-        lowest.append(np.nanmax(pixels[:, 1]))
-        heights.append(np.nanmax(pixels[:, 1]) - np.nanmin(pixels[:, 1]))
-        columns.append(project(joints[0], camera)[0])
+        if np.isfinite(pixels).all():                    # all of the body lies before the camera
+            lowest.append(pixels[:, 1].max())
+            heights.append(np.ptp(pixels[:, 1]))
+            columns.append(project(joints[0], camera)[0])
+    if not lowest:
+        return Sitting(camera, height_px or 0.75 * camera.height, 0.9 * camera.height, camera.width / 2)
     # A person cut off by the picture's edge is taller than what was seen of them.
-    tall = max(height_px, float(np.median(heights))) if np.isfinite(heights).all() else height_px
-    return Sitting(camera, tall or 0.75 * camera.height, float(np.median(lowest)), float(np.median(columns)))
+    return Sitting(camera, max(height_px, float(np.median(heights))), float(np.median(lowest)),
+                   float(np.median(columns)))
 
 
 def read_captured(path: Path) -> tuple[Motion, np.ndarray, np.ndarray]:
