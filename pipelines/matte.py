@@ -346,7 +346,7 @@ def _estimate_s(inputs: Mapping[str, Path], options: MatteOptions) -> float:
 
     stored = read_json(inputs["capture"] / "capture.json")
     pixels = stored["camera"]["width"] * stored["camera"]["height"]
-    return 6 + len(stored["times_s"]) * 0.2 * min(pixels / (1280 * 720), 2.0)
+    return 6 + len(stored["times_s"]) * 0.13 * min(pixels / (1280 * 720), 2.0)
 
 
 STAGE = Stage(name="matte", version=1, doing="Cutting the person out", Options=MatteOptions, run=run,

@@ -47,7 +47,7 @@ def run(job: Job) -> Outcome:
     rasterize = load_rasterizer(options.rasterizer)
     camera = Recording(job.inputs["capture"]).camera
     fit = read_fit(job.inputs["fit"] / "fit.npz")
-    (job.folder / "maps").mkdir()
+    (job.folder / "maps").mkdir(exist_ok=True)
 
     def draw(row: int) -> float:
         maps = body_maps(fit, row, camera, options.projection, rasterize)
