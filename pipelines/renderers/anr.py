@@ -40,7 +40,7 @@ class ANR(nn.Module):
         self.multiple = unshuffle * 2 ** (len(widths) - 1)
         self.first = Stage(texture_channels + 1, latent_channels, unshuffle, widths, blocks)
         self.second = Stage(latent_channels + 4, 4, unshuffle, widths, blocks)
-        with torch.no_grad():           # the latent image starts as the neural image, so that the texture learns at once
+        with torch.no_grad():           # the latent image starts as the neural image: the texture learns at once
             skip = self.first.head.weight[:, -(texture_channels + 1):]
             for k in range(min(texture_channels, latent_channels)):
                 skip[k, k, 1, 1] += 0.5
@@ -74,7 +74,6 @@ class Stage(nn.Module):
             nn.init.zeros_(conv.bias)
         with torch.no_grad():
             self.head.weight.mul_(0.2)                          # early pictures are calm
-            self.head.bias.zero_()
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         x = F.pixel_unshuffle(image, self.unshuffle) if self.unshuffle > 1 else image

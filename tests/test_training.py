@@ -1,0 +1,441 @@
+"""Training: the losses by hand, what a step may change, windows, resuming, and the two stages on a tiny person."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines import evaluate, train
+from pipelines.body.model import Body, load_body, pose_body, rest_body
+from pipelines.core.errors import AnrError
+from pipelines.core.mapcache import write_maps
+from pipelines.core.records import BodyFit, BodyPose, Frame
+from pipelines.core.split import split_frames
+from pipelines.core.stage import Job, Outcome, Progress
+from pipelines.core.storage import write_fit, write_json
+from pipelines.geometry.cameras import camera_from_fov
+from pipelines.media.images import read_image, write_alpha
+from pipelines.media.recording import Recording, RecordingWriter
+from pipelines.rasterizers.cpu import surface_maps
+from pipelines.renderers.avatar import load_avatar, render_person
+from pipelines.training import loop
+from pipelines.training.dataset import CroppedFrame, clean_plate, cut_window, draw_batch
+from pipelines.training.losses import (
+    SqueezeFeatures,
+    blend,
+    check_finite,
+    feature_loss,
+    mask_loss,
+    pixel_loss,
+    total_variation,
+)
+from pipelines.training.recipe import PRESETS, recipe_for
+
+FRAMES, SIZE = 26, 64
+
+
+# ---- losses ---------------------------------------------------------------------------------------------------------
+
+def one(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float32).view(1, 1, 1, -1)
+
+
+def test_pixel_loss_by_hand() -> None:
+    mask, coarse, rgb, image = one(1, 0.5), one(0.2, 0), one(0, -1), one(0, 0)
+    assert pixel_loss(mask, coarse, rgb, image).item() == pytest.approx((1 * 0.2 + 0.5 * 1.0) / 2)
+    assert pixel_loss(mask, coarse, rgb, image, one(3, 1)).item() == pytest.approx((3 * 0.2 + 0.5 * 1.0) / 2)
+
+
+def test_the_pixel_loss_reaches_the_predicted_mask() -> None:
+    mask = one(0.5, 0.5).requires_grad_()
+    pixel_loss(mask, one(1, 0), one(1, 0), one(0, 0)).backward()
+    assert mask.grad is not None and mask.grad.flatten().tolist() == pytest.approx([1.0, 0.0])
+
+
+def test_mask_loss_by_hand() -> None:
+    logit = one(0.0, math.log(3.0))                  # masks 1/2 and 3/4
+    assert mask_loss(logit, one(1, 0)).item() == pytest.approx((math.log(2) + math.log(4)) / 2)
+
+
+def test_total_variation_by_hand() -> None:
+    image = torch.tensor([[0.0, 1.0], [3.0, 3.0]]).view(1, 1, 2, 2)
+    assert total_variation(image).item() == pytest.approx((1 + 0) / 2 + (3 + 2) / 2)
+    assert total_variation(torch.full((1, 3, 5, 5), 0.3)).item() == 0.0
+
+
+def test_blending_shows_the_person_where_the_mask_is_one_and_the_background_where_it_is_zero() -> None:
+    assert blend(one(1, 0, 0.25), one(8, 8, 8), one(4, 4, 4)).flatten().tolist() == [8, 4, 5]
+
+
+class Doubling(torch.nn.Module):
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        return [image, 2 * image + 1]
+
+
+def test_feature_loss_by_hand() -> None:
+    found, wanted = one(1.0, 3.0), one(1.0, 1.0)     # layer 1: 1 / 1; layer 2: 2 / 3
+    assert feature_loss(Doubling(), found, wanted).item() == pytest.approx(1.0 + 2.0 / 3.0)
+
+
+def test_squeeze_features_vanish_for_equal_pictures_and_not_for_others(shared_data: Path) -> None:
+    extractor = SqueezeFeatures(shared_data / "weights" / "lpips_squeeze" / "squeeze.backbone.pth", (1, 4, 7, 12))
+    image = torch.rand(1, 3, 64, 48) * 2 - 1
+    assert [layer.shape[1] for layer in extractor(image)] == [64, 128, 256, 512]
+    assert feature_loss(extractor, image, image).item() == 0.0
+    assert feature_loss(extractor, image.flip(2), image).item() > 0.1
+
+
+def test_a_loss_that_is_no_number_names_image_and_term() -> None:
+    with pytest.raises(AnrError, match=r"feature loss became nan at image 70") as caught:
+        check_finite({"pixel": torch.tensor(1.0), "feature": torch.tensor(float("nan"))}, 70)
+    assert "--fresh" in caught.value.hint
+
+
+# ---- recipe and plan ------------------------------------------------------------------------------------------------
+
+def test_an_unknown_preset_lists_the_known_ones() -> None:
+    with pytest.raises(AnrError) as caught:
+        recipe_for("huge")
+    assert all(name in caught.value.hint for name in PRESETS)
+
+
+def test_only_given_numbers_change_a_preset() -> None:
+    assert recipe_for("draft", batch=None) == PRESETS["draft"]
+    assert recipe_for("draft", batch=4).batch == 4
+
+
+def test_the_learning_rate_warms_up_and_decays_once_to_its_end() -> None:
+    recipe = dataclasses.replace(PRESETS["draft"], warm_up=10, decay_to=0.1)
+    factors = [loop.rate_factor(k, 100, recipe) for k in range(101)]
+    assert factors[0] == pytest.approx(0.1, rel=0.01) and factors[100] == pytest.approx(0.1)
+    assert np.all(np.diff(factors[:9]) > 0) and np.all(np.diff(factors[12:]) < 0)
+
+
+def test_a_time_budget_becomes_images_at_the_measured_pace() -> None:
+    kept = 1 - loop.KEPT_BACK
+    assert loop.planned_images(20, 10.0, 1.0, 0.5, 1) == 20 + int((60 * kept - 10) / 0.5)
+    assert loop.planned_images(20, 100.0, 1.0, 0.5, 4) == 24         # over budget already: one step more, then the end
+
+
+# ---- windows --------------------------------------------------------------------------------------------------------
+
+def checkered(height: int, width: int) -> CroppedFrame:
+    ys, xs = np.mgrid[:height, :width]
+    image = np.stack([ys, xs, (ys + xs) % 2 * 200], -1).astype(np.uint8)
+    inside = ((np.abs(ys - height / 2) < height / 4) & (np.abs(xs - width / 2) < width / 4)).astype(np.uint8)
+    inside[height // 4 + 1:height // 4 + 9, width // 2 - 5:width // 2 + 5] = 2
+    return CroppedFrame(image, inside.astype(bool) * np.uint8(255), image // 2,
+                        np.stack([xs, ys], -1).astype(np.uint16), np.stack([xs, ys, ys], -1).astype(np.int8), inside)
+
+
+def test_a_window_at_scale_one_is_a_cut_of_every_array() -> None:
+    frame = checkered(60, 50)
+    window = cut_window(frame, (5, 7, 32, 16), (32, 16))
+    for field in dataclasses.fields(CroppedFrame):
+        np.testing.assert_array_equal(getattr(window, field.name), getattr(frame, field.name)[5:37, 7:23])
+
+
+def test_beyond_the_frame_a_window_is_empty() -> None:
+    window = cut_window(checkered(20, 20), (-6, -6, 32, 32), (32, 32))
+    outside = np.ones((32, 32), bool)
+    outside[6:26, 6:26] = False
+    assert not window.alpha[outside].any() and not window.inside[outside].any()
+
+
+def test_rescaling_never_mixes_uv_or_normals() -> None:
+    frame = checkered(60, 50)
+    window = cut_window(frame, (0, 0, 60, 50), (35, 29))
+    assert {tuple(x) for x in window.uv.reshape(-1, 2)} <= {tuple(x) for x in frame.uv.reshape(-1, 2)}
+    assert {tuple(x) for x in window.normal.reshape(-1, 3)} <= {tuple(x) for x in frame.normal.reshape(-1, 3)}
+
+
+def test_windows_are_multiples_of_what_the_network_needs_and_face_windows_show_the_face() -> None:
+    recipe = dataclasses.replace(PRESETS["draft"], window=(40, 40), face_share=1.0, face_weight=5.0)
+    for seed in range(20):
+        batch = draw_batch([checkered(90, 70)], recipe, np.random.default_rng(seed), 16)
+        assert batch.image.shape == (1, 3, 48, 48)
+        assert float(batch.weight.max()) == 5.0
+
+
+def test_batch_values_are_in_the_papers_ranges() -> None:
+    batch = draw_batch([checkered(90, 70)], recipe_for("draft"), np.random.default_rng(0), 16)
+    for tensor in (batch.image, batch.background, batch.grid):
+        assert float(tensor.min()) >= -1 and float(tensor.max()) <= 1
+    assert set(batch.inside.unique().tolist()) <= {0.0, 1.0} and float(batch.alpha.max()) == 1.0
+
+
+# ---- a tiny person through both stages ------------------------------------------------------------------------------
+
+TINY = dataclasses.replace(PRESETS["draft"], unshuffle=2, widths=(8, 12), latent_channels=5, window=(48, 32), batch=2,
+                           images=12, warm_up=2)
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The inputs of one person: the body itself, coloured by height, turning before a striped wall."""
+    root = tmp_path_factory.mktemp("person")
+    folders = {name: root / name for name in train.STAGE.inputs}
+    for folder in folders.values():
+        folder.mkdir()
+    (folders["raster"] / "maps").mkdir()
+    (folders["matte"] / "alpha").mkdir()
+    body, camera = load_body(), camera_from_fov(SIZE, SIZE, 40.0)
+    writer = RecordingWriter(folders["capture"], camera)
+    wall = np.repeat((np.arange(SIZE) * 3).astype(np.uint8)[None, :, None], SIZE, 0).repeat(3, 2)
+    poses = [_turned(body, 2 * np.pi * k / FRAMES) for k in range(FRAMES)]
+    for index, pose in enumerate(poses):
+        verts, _ = pose_body(body, np.zeros(body.shape_dirs.shape[0]), pose)
+        maps = surface_maps(body.faces, body.uvs, body.face_uvs, verts, camera)
+        image = wall.copy()
+        rows = np.nonzero(maps.inside)[0]
+        image[maps.inside] = np.stack([220 - 2 * rows, 40 + 2 * rows, np.full(len(rows), 60)], -1)
+        write_maps(folders["raster"] / "maps" / f"{index:05d}.maps", maps)
+        write_alpha(folders["matte"] / "alpha" / f"{index:05d}.png", maps.inside.astype(np.float32))
+        writer.add(Frame(index, index / 15, image))
+    writer.close(fps=15.0, height_m=None, intrinsics_from="test", intrinsics_known=True, track=None)
+    joints = len(body.joint_names)
+    write_fit(folders["fit"] / "fit.npz", BodyFit(
+        np.zeros(body.shape_dirs.shape[0]), np.array(body.joint_names), np.arange(FRAMES),
+        np.stack([pose.joint_rotations for pose in poses]), np.stack([pose.root_translation for pose in poses]),
+        np.zeros((FRAMES, joints, 3)), np.zeros(FRAMES), np.full(FRAMES, np.nan), np.ones(FRAMES, bool)))
+    write_json(folders["keyframes"] / "keyframes.json", {"frames": [0, 5], "coverage": [0.5, 0.9]})
+    return folders
+
+
+def _turned(body: Body, angle: float) -> BodyPose:
+    rotations = np.tile(np.eye(3), (len(body.joint_names), 1, 1))
+    c, s = math.cos(angle), math.sin(angle)
+    rotations[0] = np.diag([1.0, -1.0, -1.0]) @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+    verts, joints = rest_body(body, np.zeros(body.shape_dirs.shape[0]))
+    middle = (verts[:, 1].min() + verts[:, 1].max()) / 2
+    return BodyPose(rotations, np.array([0.0, -(joints[0, 1] - middle), 3.0]))
+
+
+@pytest.fixture(autouse=True)
+def tiny_preset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(PRESETS, "draft", TINY)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("ANR_WEIGHTS", raising=False)
+    monkeypatch.delenv("TORCH_HOME", raising=False)
+    monkeypatch.setattr(loop, "CHECKPOINT_S", 1e9)
+
+
+class Remembering(Progress):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def trained(folder: Path, people: dict[str, dict[str, Path]], progress: Progress | None = None,
+            **options: object) -> Outcome:
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs = {f"{name}/{stage}": path for name, folders in people.items() for stage, path in folders.items()}
+    return train.run(Job(folder, train.TrainOptions(**options), inputs, progress or Progress()))   # type: ignore[arg-type]
+
+
+def networks_equal(one: Path, other: Path) -> bool:
+    from safetensors.torch import load_file
+
+    return all(torch.equal(a, b) for file in ("network.safetensors", "textures.safetensors")
+               for a, b in zip(load_file(one / file).values(), load_file(other / file).values()))
+
+
+def test_training_resumed_equals_training_never_stopped(person: dict[str, Path], tmp_path: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    people = {"ada": person, "ben": person}
+    trained(tmp_path / "whole", people, images=20)
+    monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)
+    take_step, seen = loop.take_step, []
+
+    def stopped_at_eight(*arguments: object) -> dict[str, float]:
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        seen.append(1)
+        return take_step(*arguments)                 # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "take_step", stopped_at_eight)
+        trained(tmp_path / "parts", people, images=20)
+    assert (tmp_path / "parts" / train.CHECKPOINT).exists()
+    assert trained(tmp_path / "parts", people, images=20).figures["images"] == 20
+    assert networks_equal(tmp_path / "whole", tmp_path / "parts")
+    assert not networks_equal(tmp_path / "whole", _other_seed(tmp_path / "other", people))
+
+
+def _other_seed(folder: Path, people: dict[str, dict[str, Path]]) -> Path:
+    trained(folder, people, images=20, seed=1)
+    return folder
+
+
+def lesson_and_state(person: dict[str, Path], folder: Path, **changes: object) -> tuple[loop.Lesson, loop.State]:
+    folder.mkdir(exist_ok=True)
+    job = Job(folder, train.TrainOptions(), {f"ada/{k}": v for k, v in person.items()}, Progress())
+    pupils, _ = train._gather(job, ["ada"])
+    recipe = dataclasses.replace(TINY, **changes)    # type: ignore[arg-type]
+    state = loop.begin("anr", ["ada"], recipe, 0, loop.Plan(100, 0.0), torch.device("cpu"))
+    return loop.Lesson(pupils, recipe, 0, torch.device("cpu"), None, Progress(), folder / "checkpoint.pt"), state
+
+
+def test_keyframes_teach_texture_and_network_and_other_frames_the_network_alone(person: dict[str, Path],
+                                                                               tmp_path: Path) -> None:
+    lesson, state = lesson_and_state(person, tmp_path / "job")
+    for images, teaches in ((0, True), (2, False), (4, True), (6, False)):
+        state.images = images
+        texture, network = state.textures["ada"].detach().clone(), _weights(state)
+        step = loop.draw_step(lesson, state.renderer, images)
+        assert step[1] is teaches
+        loop.take_step(lesson, state, *step)
+        assert torch.equal(texture, state.textures["ada"]) is not teaches
+        assert not torch.equal(network, _weights(state))
+
+
+def _weights(state: loop.State) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in state.renderer.parameters()])
+
+
+def test_a_step_changes_only_texels_that_its_windows_saw(person: dict[str, Path], tmp_path: Path) -> None:
+    lesson, state = lesson_and_state(person, tmp_path / "job", grid_noise=0.0)
+    before = state.textures["ada"].detach().clone()
+    name, teaches, batch = loop.draw_step(lesson, state.renderer, 0)
+    loop.take_step(lesson, state, name, teaches, batch)
+    changed = (state.textures["ada"] != before).any(0)
+    place = ((batch.grid + 1) * 128 - 0.5)[batch.inside[:, 0] > 0]
+    seen = torch.zeros(256, 256, dtype=torch.bool)
+    for dx in (0, 1):
+        for dy in (0, 1):
+            x, y = (place[:, 0].floor().long() + dx).clamp(0, 255), (place[:, 1].floor().long() + dy).clamp(0, 255)
+            seen[y, x] = True
+    assert changed.any() and not (changed & ~seen).any()
+
+
+def test_the_same_images_draw_the_same_windows(person: dict[str, Path], tmp_path: Path) -> None:
+    lesson, state = lesson_and_state(person, tmp_path / "job")
+    first, again, later = (loop.draw_step(lesson, state.renderer, k)[2] for k in (6, 6, 8))
+    assert all(torch.equal(a, b) for a, b in zip(first, again))
+    assert not torch.equal(first.image, later.image)
+
+
+def test_windows_come_from_training_frames_alone(person: dict[str, Path], tmp_path: Path) -> None:
+    lesson, _ = lesson_and_state(person, tmp_path / "job")
+    pupil, split = lesson.pupils["ada"], split_frames(FRAMES)
+    assert set(pupil.keyframes) == {0, 5}
+    assert set(pupil.all) == set(split.train.tolist()) and not set(pupil.all) & set(split.held_out.tolist())
+
+
+def test_training_writes_what_rendering_needs_and_nothing_of_the_capture(person: dict[str, Path],
+                                                                         tmp_path: Path) -> None:
+    progress = Remembering()
+    outcome = trained(tmp_path / "train", {"ada": person}, progress)
+    assert outcome.figures["images"] == 12
+    root = tmp_path / "train"
+    names = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    assert {"network.safetensors", "textures.safetensors", "avatar.json", "body.npz", "backgrounds/ada.png",
+            "motions/ada.npz", "split.json", "metrics.jsonl"} <= names
+    assert train.CHECKPOINT not in names and outcome.outputs["picture"] in names
+    assert any("feature loss" in text and "--weights" in text for text in progress.warnings)
+    rows = [json.loads(line) for line in (tmp_path / "train" / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["images"] == 12 and {"pixel", "mask", "variation"} <= set(rows[-1])
+
+    avatar = load_avatar(tmp_path / "train", "cpu")
+    assert avatar.person("ada").background.exists() and avatar.person("ada").motion.exists()
+    assert avatar.textures["ada"].shape == (8, 256, 256)
+    with pytest.raises(AnrError, match="does not know 'eve'"):
+        avatar.person("eve")
+
+    body = load_body()
+    verts, _ = pose_body(body, np.zeros(body.shape_dirs.shape[0]), _turned(body, 0.3))
+    maps = surface_maps(body.faces, body.uvs, body.face_uvs, verts, camera_from_fov(SIZE, SIZE, 40.0), (7, 3, 50, 60))
+    rgb, alpha = render_person(avatar, avatar.textures["ada"], maps)
+    assert rgb.shape == (57, 43, 3) and alpha.shape == (57, 43) and rgb.dtype == alpha.dtype == np.float32
+
+
+def test_an_avatar_of_another_body_or_without_its_network_is_refused(person: dict[str, Path], tmp_path: Path) -> None:
+    trained(tmp_path / "train", {"ada": person}, images=2)
+    (tmp_path / "train" / "network.safetensors").unlink()
+    with pytest.raises(AnrError, match="incomplete"):
+        load_avatar(tmp_path / "train", "cpu")
+    stored = json.loads((tmp_path / "train" / "avatar.json").read_text())
+    write_json(tmp_path / "train" / "avatar.json", {**stored, "body_version": "another"})
+    with pytest.raises(AnrError, match="body version another"):
+        load_avatar(tmp_path / "train", "cpu")
+
+
+def test_a_person_without_a_trusted_keyframe_is_refused(person: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "keyframes").mkdir()
+    write_json(tmp_path / "keyframes" / "keyframes.json", {"frames": [], "coverage": []})
+    with pytest.raises(AnrError, match="ada has no keyframe"):
+        trained(tmp_path / "train", {"ada": {**person, "keyframes": tmp_path / "keyframes"}})
+
+
+def test_a_damaged_checkpoint_is_said(person: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / train.CHECKPOINT).write_bytes(b"half a file")
+    with pytest.raises(AnrError, match="cannot be used") as caught:
+        trained(tmp_path / "train", {"ada": person})
+    assert "--fresh" in caught.value.hint
+
+
+def test_minutes_become_a_number_of_images_that_is_written_down(person: dict[str, Path], tmp_path: Path,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "MEASURED_S", 0.0)
+    monkeypatch.setattr(loop, "MEASURED_IMAGES", 8)
+    outcome = trained(tmp_path / "train", {"ada": person}, minutes=0.03)
+    plan = json.loads((tmp_path / "train" / "avatar.json").read_text())["plan"]
+    assert plan["images"] == outcome.figures["images"] >= 16 and plan["seconds_per_image"] > 0
+
+
+def test_the_clean_plate_is_the_wall_where_it_was_ever_seen(person: dict[str, Path]) -> None:
+    plate = clean_plate(Recording(person["capture"]), person["matte"], list(range(20)))
+    wall = np.arange(SIZE) * 3.0
+    assert np.abs(plate[:8].astype(float) - wall[:, None]).max() < 6         # JPEG
+    assert np.abs(plate.astype(float) - wall[:, None]).max() < 60             # painted in where the person always stood
+
+
+def test_the_examination_writes_figures_protocol_and_sheet(person: dict[str, Path], tmp_path: Path,
+                                                           shared_data: Path) -> None:
+    trained(tmp_path / "train", {"ada": person}, images=4)
+    inputs = {"train": tmp_path / "train", **{f"ada/{k}": person[k] for k in ("capture", "raster", "matte")}}
+    (tmp_path / "eval").mkdir()
+    options = evaluate.EvalOptions(weights=str(shared_data / "weights"), frames=2)
+    outcome = evaluate.run(Job(tmp_path / "eval", options, inputs, Progress()))
+    stored = json.loads((tmp_path / "eval" / "eval.json").read_text())
+    assert set(outcome.figures) == set(evaluate.METRICS) == set(stored["mean"])
+    assert stored["people"]["ada"]["frames"] == 2 and "crop" in stored["protocol"]
+    assert read_image(tmp_path / "eval" / "sheet.jpg").shape[1] > 4 * 40
+
+
+def test_without_weights_the_examination_says_that_lpips_is_missing(person: dict[str, Path], tmp_path: Path) -> None:
+    trained(tmp_path / "train", {"ada": person}, images=2)
+    inputs = {"train": tmp_path / "train", **{f"ada/{k}": person[k] for k in ("capture", "raster", "matte")}}
+    (tmp_path / "eval").mkdir()
+    progress = Remembering()
+    outcome = evaluate.run(Job(tmp_path / "eval", evaluate.EvalOptions(frames=1), inputs, progress))
+    assert set(outcome.figures) == {"psnr", "ssim", "flip"}
+    assert any("LPIPS" in text and "--weights" in text for text in progress.warnings)
+
+
+def test_a_rendering_equal_to_the_truth_is_perfect(person: dict[str, Path], tmp_path: Path,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(tmp_path / "train", {"ada": person}, images=2)
+    avatar = load_avatar(tmp_path / "train", "cpu")
+    inputs = {f"ada/{k}": person[k] for k in ("capture", "raster", "matte")}
+    image = Recording(person["capture"]).image(25).astype(np.float32) / 255
+    alpha = (surface_inside(person, 25)).astype(np.float32)
+    monkeypatch.setattr("pipelines.renderers.avatar.render_person", lambda *_: (image, alpha))
+    truth, rendering = evaluate.compare(inputs, avatar, "ada", 25)
+    np.testing.assert_array_equal(truth, rendering)
+    assert truth.shape[0] < SIZE or truth.shape[1] < SIZE
+
+
+def surface_inside(person: dict[str, Path], index: int) -> np.ndarray:
+    from pipelines.core.mapcache import read_maps
+
+    return read_maps(person["raster"] / "maps" / f"{index:05d}.maps").inside
