@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from pipelines.core.stage import Job, Outcome, Progress, Stage
 from pipelines.core.storage import read_json, write_fit
 
 if TYPE_CHECKING:
+    from pipelines.fitting.residuals import Cloud
     from pipelines.media.recording import Recording
 
 ASSUMED_HEIGHT_M = 1.70
@@ -56,11 +57,14 @@ def run(job: Job) -> Outcome:
     def track(rows: Iterable[int], label: str, total: int) -> Iterable[int]:
         return job.progress.track(rows, label, total)
 
+    def cloud(row: int) -> Cloud | None:
+        depth_m = recording.depth_m(row)
+        return None if depth_m is None else cloud_from(depth_m, mask(row), recording.camera)
+
     fit = fit_clip(Clip(
         camera=recording.camera, times_s=recording.times_s, landmarks=landmarks, found=found,
         height_m=height_m or ASSUMED_HEIGHT_M, height_known=height_m is not None or not recording.has_depth,
-        cloud=lambda row: cloud_from(recording.depth_m(row), mask(row), recording.camera) if recording.has_depth else None,
-        outline=lambda row: outline_from(mask(row)), smooth_s=job.options.smooth), track)
+        cloud=cloud, outline=lambda row: outline_from(mask(row)), smooth_s=job.options.smooth), track)
 
     tall_px = person_heights_px(fit, recording.camera)
     share = float(np.median(fit.residual_px[found] / tall_px[found]))
@@ -103,8 +107,8 @@ def gate(share: float, lost: float, ok: np.ndarray) -> str:
     """
     faults = []
     if not share <= WORST_MEDIAN_SHARE:
-        faults.append(f"the body misses the landmarks by {100 * share:.1f} % of the person's height in half of the frames "
-                      f"({100 * WORST_MEDIAN_SHARE:.0f} % is the most)")
+        faults.append(f"the body misses the landmarks by {100 * share:.1f} % of the person's height in half of the "
+                      f"frames ({100 * WORST_MEDIAN_SHARE:.0f} % is the most)")
     if lost > MOST_LOST:
         faults.append(f"{100 * lost:.0f} % of the frames are lost ({100 * MOST_LOST:.0f} % is the most): {ranges(~ok)}")
     return f"The fit is not good enough: {'; '.join(faults)}." if faults else ""
@@ -142,15 +146,15 @@ def write_overlay(path: Path, recording: Recording, fit: BodyFit, progress: Prog
 
 
 # Joints that are joined by lines in the overlay.
-BONES = tuple((f"{a}.{s}", f"{b}.{s}") for s in "LR" for a, b in (
+BONES = (*((f"{a}.{s}", f"{b}.{s}") for s in "LR" for a, b in (
     ("upperarm01", "lowerarm01"), ("lowerarm01", "wrist"), ("wrist", "finger3-1"), ("upperleg01", "lowerleg01"),
-    ("lowerleg01", "foot"))) + (("upperarm01.L", "upperarm01.R"), ("upperleg01.L", "upperleg01.R"), ("root", "spine01"),
-                                ("spine01", "neck01"), ("neck01", "head"))
+    ("lowerleg01", "foot"))), ("upperarm01.L", "upperarm01.R"), ("upperleg01.L", "upperleg01.R"), ("root", "spine01"),
+    ("spine01", "neck01"), ("neck01", "head"))
 LEFT, RIGHT, MIDDLE = (255, 170, 40), (60, 200, 255), (240, 240, 240)
 
 
 def draw_fit(image: np.ndarray, fit: BodyFit, row: int, camera: Camera) -> np.ndarray:
-    """(H, W, 3) uint8: the body shaded over the frame, limbs as lines (left orange, right blue); faint where not `ok`."""
+    """(H, W, 3) uint8: the body shaded over the frame, limbs as lines (left orange, right blue); faint if not `ok`."""
     import cv2
 
     from pipelines.body.model import load_body, pose_body
@@ -190,7 +194,7 @@ def draw_fit(image: np.ndarray, fit: BodyFit, row: int, camera: Camera) -> np.nd
 
 
 def write_plot(path: Path, fit: BodyFit, tall_px: np.ndarray, times_s: np.ndarray) -> None:
-    """Residuals over time: landmarks in percent of the person's height, depth in millimetres; untrusted frames shaded."""
+    """Residuals over time: landmarks in percent of the person's height, depth in mm; untrusted frames shaded."""
     from pipelines.media.images import write_image
 
     curves = [("landmarks, % of height", 100.0 * fit.residual_px / tall_px, 100.0 * WORST_MEDIAN_SHARE)]
@@ -232,7 +236,7 @@ def _panel(title: str, values: np.ndarray, limit: float, ok: np.ndarray, times_s
     return panel
 
 
-def estimate_s(inputs: dict[str, Path], options: FitOptions) -> float:
+def estimate_s(inputs: Mapping[str, Path], options: FitOptions) -> float:
     stored = read_json(inputs["capture"] / "capture.json")
     per_frame = 0.06 + (0.05 if stored["has_depth"] else 0.0)
     return 8.0 + per_frame * len(stored["times_s"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def ranges(flags: np.ndarray) -> str:
     return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
-def estimate_s(inputs: dict[str, Path], options: KeypointOptions) -> float:
+def estimate_s(inputs: Mapping[str, Path], options: KeypointOptions) -> float:
     return 3.0 + 0.06 * len(read_json(inputs["capture"] / "capture.json")["times_s"])
 
 

@@ -134,7 +134,8 @@ def find_people(image: np.ndarray, model: PoseModel, tiles: bool = True) -> list
             xs, ys = (np.linspace(0, length - side, max(1, int(np.ceil(2 * (length - side) / side)) + 1)).astype(int)
                       for length in (w, h))
             windows += [Window(int(x), int(y), side) for y in ys for x in xs]
-    rest, people = image.copy(), []
+    rest = image.copy()
+    people: list[Detection] = []
     for window in windows:
         for _ in range(6):
             found = model.detect(rest, window)

@@ -23,7 +23,7 @@ class Rig(NamedTuple):
     handle: np.ndarray                  # (J,) which handle moves the joint; -1 = none
     share: np.ndarray                   # (J,) of the handle's turn
     first: np.ndarray                   # (N,) a handle's first angle
-    count: np.ndarray                   # (N,) how many angles it has, 1..3
+    width: np.ndarray                   # (N,) how many angles it has, 1..3
     basis: np.ndarray                   # (N, 3, 3) columns: axes of its angles
 
 
@@ -71,7 +71,7 @@ class Goal(NamedTuple):
     outline_kernel: float               # metres
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def exp_rotation(v):
     """(3, 3) rotation of a rotation vector (Rodrigues)."""
     angle = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
@@ -85,7 +85,7 @@ def exp_rotation(v):
                      [b * x * z - a * y, b * y * z + a * x, 1 - b * (x * x + y * y)]])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def left_jacobian(v):
     """(3, 3): exp(v + dv) = exp(J dv) exp(v) to first order."""
     angle = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
@@ -100,19 +100,29 @@ def left_jacobian(v):
                      [b * x * z - a * y, b * y * z + a * x, 1 - b * (x * x + y * y)]])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def log_rotation(R):
     """(3,) rotation vector; stable for small turns, and finite near half a turn."""
     w = np.array([R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1]])
     s = 0.5 * np.sqrt(w[0] * w[0] + w[1] * w[1] + w[2] * w[2])
     c = 0.5 * (R[0, 0] + R[1, 1] + R[2, 2] - 1.0)
     angle = np.arctan2(s, c)
-    if s < 1e-7:
-        return 0.5 * w
-    return w * (0.5 * angle / s)
+    scale = 0.5 if s < 1e-7 else 0.5 * angle / s
+    return np.array([w[0] * scale, w[1] * scale, w[2] * scale])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def product(A, B):
+    """(3, 3) A B; numba's own @ calls BLAS and takes seconds to compile."""
+    out = np.zeros((3, 3))
+    for i in range(3):
+        for k in range(3):
+            for j in range(3):
+                out[i, j] += A[i, k] * B[k, j]
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def forward(rig, angles, turn, place):
     """Poses the skeleton.
 
@@ -125,27 +135,36 @@ def forward(rig, angles, turn, place):
     for j in range(J):
         parent = rig.parents[j]
         if parent < 0:
-            local[j], G[j], p[j] = turn, turn, place
+            for a in range(3):
+                p[j, a] = place[a]
+                for b in range(3):
+                    local[j, a, b] = G[j, a, b] = turn[a, b]
             continue
-        step = rig.rest[j] - rig.rest[parent]
         for a in range(3):
-            p[j, a] = p[parent, a] + G[parent, a, 0] * step[0] + G[parent, a, 1] * step[1] + G[parent, a, 2] * step[2]
+            p[j, a] = p[parent, a]
+            for b in range(3):
+                p[j, a] += G[parent, a, b] * (rig.rest[j, b] - rig.rest[parent, b])
         h = rig.handle[j]
         if h < 0:
-            local[j] = np.eye(3)
-            G[j] = G[parent]
+            for a in range(3):
+                local[j, a, a] = 1.0
+                for b in range(3):
+                    G[j, a, b] = G[parent, a, b]
             continue
         v = np.zeros(3)
-        for i in range(rig.count[h]):
+        for i in range(rig.width[h]):
             for a in range(3):
                 v[a] += rig.share[j] * rig.basis[h, a, i] * angles[rig.first[h] + i]
-        local[j] = exp_rotation(v)
-        G[j] = G[parent] @ local[j]
-        axes[j] = rig.share[j] * (G[parent] @ (left_jacobian(v) @ rig.basis[h]))
+        turned = exp_rotation(v)
+        frame = product(G[parent], turned)
+        turning = product(G[parent], product(left_jacobian(v), rig.basis[h]))
+        for a in range(3):
+            for b in range(3):
+                local[j, a, b], G[j, a, b], axes[j, a, b] = turned[a, b], frame[a, b], rig.share[j] * turning[a, b]
     return local, G, p, axes
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def place_points(points, G, p):
     """(N, 3) where points that ride on the skeleton are."""
     N, M = points.joint.shape
@@ -162,7 +181,7 @@ def place_points(points, G, p):
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def skinned_normals(points, rest_normals, G):
     """(N, 3) unit normals carried along by the blended rotations."""
     N, M = points.joint.shape
@@ -174,11 +193,12 @@ def skinned_normals(points, rest_normals, G):
                 for b in range(3):
                     out[n, a] += w * G[k, a, b] * rest_normals[n, b]
         length = np.sqrt(out[n, 0] ** 2 + out[n, 1] ** 2 + out[n, 2] ** 2)
-        out[n] /= max(length, 1e-12)
+        for a in range(3):
+            out[n, a] /= max(length, 1e-12)
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def joint_slides(rig, G):
     """(S, J, 3) how posed joints move per unit of each beta, the root staying where it is."""
     S, J = rig.rest_dirs.shape[0], rig.parents.shape[0]
@@ -186,15 +206,19 @@ def joint_slides(rig, G):
     for s in range(S):
         for j in range(1, J):
             parent = rig.parents[j]
-            step = rig.rest_dirs[s, j] - rig.rest_dirs[s, parent]
-            out[s, j] = out[s, parent] + G[parent] @ step
+            for a in range(3):
+                out[s, j, a] = out[s, parent, a]
+                for b in range(3):
+                    out[s, j, a] += G[parent, a, b] * (rig.rest_dirs[s, j, b] - rig.rest_dirs[s, parent, b])
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def point_jacobian(rig, points, n, G, p, axes, slides, with_shape, D):
     """Fills D (3, P): how point n moves per unknown. Each axis moves it by axis x (point - joint)."""
-    D[:] = 0.0
+    for a in range(3):
+        for i in range(D.shape[1]):
+            D[a, i] = 0.0
     shape_at = D.shape[1] - rig.rest_dirs.shape[0]
     for a in range(3):
         D[a, a] = 1.0
@@ -226,7 +250,7 @@ def point_jacobian(rig, points, n, G, p, axes, slides, with_shape, D):
                 D[1, 5] += w * r0
             elif rig.handle[j] >= 0:
                 h = rig.handle[j]
-                for i in range(rig.count[h]):
+                for i in range(rig.width[h]):
                     x, y, z = axes[j, 0, i], axes[j, 1, i], axes[j, 2, i]
                     c = 6 + rig.first[h] + i
                     D[0, c] += w * (y * r2 - z * r1)
@@ -235,7 +259,7 @@ def point_jacobian(rig, points, n, G, p, axes, slides, with_shape, D):
             j = rig.parents[j]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def add_row(H, g, row, residual, weight, used):
     """Adds weight * (row, residual) to the normal equations H x = -g; `used` is scratch for the nonzero columns."""
     count = 0
@@ -251,7 +275,7 @@ def add_row(H, g, row, residual, weight, used):
             H[i, used[b]] += wi * row[used[b]]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def normal_equations(rig, marks, surface, goal, angles, turn, place, betas, with_shape, derive):
     """Cost of a frame, and with `derive` its Gauss-Newton matrix and gradient.
 
@@ -305,10 +329,14 @@ def normal_equations(rig, marks, surface, goal, angles, turn, place, betas, with
         if goal.direction_weight[d] == 0.0:
             continue
         a, b = goal.pair[d, 0], goal.pair[d, 1]
-        v = where[b] - where[a]
-        length = max(np.sqrt(v[0] ** 2 + v[1] ** 2 + v[2] ** 2), 1e-6)
-        u = v / length
-        r = (u - goal.direction[d]) * goal.direction_weight[d]
+        u, r, length = np.zeros(3), np.zeros(3), 1e-12
+        for c in range(3):
+            u[c] = where[b, c] - where[a, c]
+            length += u[c] * u[c]
+        length = np.sqrt(length)
+        for c in range(3):
+            u[c] /= length
+            r[c] = (u[c] - goal.direction[d, c]) * goal.direction_weight[d]
         e2 = r[0] ** 2 + r[1] ** 2 + r[2] ** 2
         cost += 4.0 * e2 / (4.0 + e2)
         if derive:
@@ -344,7 +372,7 @@ def normal_equations(rig, marks, surface, goal, angles, turn, place, betas, with
             v = goal.outline[c]
             x, y, z = skin[v, 0], skin[v, 1], max(skin[v, 2], 0.05)
             n0, n1 = goal.outline_normal[c, 0] * goal.metres_per_px, goal.outline_normal[c, 1] * goal.metres_per_px
-            e = (n0 * (fx * x / z + cx - goal.outline_target[c, 0]) + n1 * (fy * y / z + cy - goal.outline_target[c, 1]))
+            e = n0 * (fx * x / z + cx - goal.outline_target[c, 0]) + n1 * (fy * y / z + cy - goal.outline_target[c, 1])
             w2 = goal.outline_weight ** 2
             cost += w2 * k2 * e * e / (k2 + e * e)
             if derive:
@@ -365,9 +393,10 @@ def normal_equations(rig, marks, surface, goal, angles, turn, place, betas, with
             H[6 + i, 6 + i] += goal.prior_weight[i] ** 2 + goal.before_weight[i] ** 2
             if over != 0.0:
                 H[6 + i, 6 + i] += goal.limit_weight ** 2
-    turned = log_rotation(turn @ goal.before_turn.T)
+    turned = log_rotation(product(turn, goal.before_turn.T))
     for a in range(3):
-        e, f = (place[a] - goal.before_place[a]) * goal.before_root_weight[a], turned[a] * goal.before_root_weight[3 + a]
+        e = (place[a] - goal.before_place[a]) * goal.before_root_weight[a]
+        f = turned[a] * goal.before_root_weight[3 + a]
         cost += e * e + f * f
         if derive:
             g[a] += e * goal.before_root_weight[a]
@@ -381,7 +410,33 @@ def normal_equations(rig, marks, surface, goal, angles, turn, place, betas, with
     return cost, H, g
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def solve_positive(A, b):
+    """x of A x = b for a symmetric positive definite A (Cholesky, in place: A and b are used up)."""
+    n = b.shape[0]
+    for j in range(n):
+        d = A[j, j]
+        for k in range(j):
+            d -= A[j, k] * A[j, k]
+        d = np.sqrt(max(d, 1e-12))
+        A[j, j] = d
+        for i in range(j + 1, n):
+            e = A[i, j]
+            for k in range(j):
+                e -= A[i, k] * A[j, k]
+            A[i, j] = e / d
+    for i in range(n):
+        for k in range(i):
+            b[i] -= A[i, k] * b[k]
+        b[i] /= A[i, i]
+    for i in range(n - 1, -1, -1):
+        for k in range(i + 1, n):
+            b[i] -= A[k, i] * b[k]
+        b[i] /= A[i, i]
+    return b
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def solve_frame(rig, marks, surface, goal, angles, turn, place, frozen, iterations):
     """Levenberg-Marquardt on one frame.
 
@@ -390,42 +445,44 @@ def solve_frame(rig, marks, surface, goal, angles, turn, place, frozen, iteratio
     source   Nocedal and Wright, Numerical Optimization, 2nd ed., section 10.3
     """
     betas = np.zeros(0)
-    damping = 1e-3
+    damping, cost = 1e-3, np.inf
     P = 6 + angles.shape[0]
-    cost, H, g = normal_equations(rig, marks, surface, goal, angles, turn, place, betas, False, True)
-    for _ in range(iterations):
-        A = H.copy()
-        b = -g
-        for i in range(P):
-            A[i, i] += damping * H[i, i] + 1e-9
-            if frozen[i]:
-                A[i, :] = 0.0
-                A[:, i] = 0.0
-                A[i, i] = 1.0
-                b[i] = 0.0
-        step = np.linalg.solve(A, b)
-        largest = np.max(np.abs(step[3:]))
-        if largest > 0.6:
-            step *= 0.6 / largest
-        angles_try, place_try = angles + step[6:], place + step[:3]
-        turn_try = exp_rotation(step[3:6]) @ turn
-        cost_try, _, _ = normal_equations(rig, marks, surface, goal, angles_try, turn_try, place_try, betas, False, False)
+    H, g = np.zeros((P, P)), np.zeros(P)
+    angles_try, turn_try, place_try = angles, turn, place
+    for _ in range(iterations + 1):
+        # One call only: the compiler copies this function into every place that calls it.
+        cost_try, H_try, g_try = normal_equations(rig, marks, surface, goal, angles_try, turn_try, place_try, betas,
+                                                  False, True)
         if cost_try < cost:
-            gain = (cost - cost_try) / max(cost, 1e-12)
-            angles, turn, place = angles_try, turn_try, place_try
+            gain = (cost - cost_try) / max(cost_try, 1e-12)
+            angles, turn, place, cost, H, g = angles_try, turn_try, place_try, cost_try, H_try, g_try
             damping = max(damping * 0.3, 1e-7)
             if gain < 1e-5:
-                cost = cost_try
                 break
-            cost, H, g = normal_equations(rig, marks, surface, goal, angles, turn, place, betas, False, True)
         else:
             damping *= 6.0
             if damping > 1e6:
                 break
+        A, step = np.zeros((P, P)), np.zeros(P)
+        for i in range(P):
+            for k in range(P):
+                A[i, k] = 0.0 if frozen[i] or frozen[k] else H[i, k]
+            A[i, i] = 1.0 if frozen[i] else (1.0 + damping) * H[i, i] + 1e-9
+            step[i] = 0.0 if frozen[i] else -g[i]
+        solve_positive(A, step)
+        largest = 0.6
+        for i in range(3, P):
+            largest = max(largest, abs(step[i]))
+        angles_try, place_try, v = np.zeros(P - 6), np.zeros(3), np.zeros(3)
+        for i in range(P - 6):
+            angles_try[i] = angles[i] + step[6 + i] * 0.6 / largest
+        for i in range(3):
+            place_try[i], v[i] = place[i] + step[i] * 0.6 / largest, step[3 + i] * 0.6 / largest
+        turn_try = product(exp_rotation(v), turn)
     return angles, turn, place, cost
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def associate(readings, reading_normals, skin, skin_normals, gate):
     """For each depth reading the surface point beside it that faces the camera; -1 = none within `gate` metres.
 
@@ -458,7 +515,7 @@ def associate(readings, reading_normals, skin, skin_normals, gate):
     return near
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def associate_outline(points, point_normals, skin, skin_normals, usable, K, gate_px):
     """For each border point of the mask the rim point of the surface beside it that faces the same way; -1 = none."""
     V = skin.shape[0]

@@ -1,4 +1,4 @@
-"""What one frame asks of the body: landmarks, limb directions, depth readings and the mask's outline with their weights."""
+"""What one frame asks of the body: landmarks, limb directions, depth, the mask's outline, and their weights."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def goal_for(anatomy: Anatomy, landmarks: Landmarks, camera: Camera, depth_m: fl
         stand_m=np.zeros(len(LANDMARKS)), stand_weight=np.zeros(len(LANDMARKS)),
         near=np.zeros(0, np.int64), near_normal=np.zeros((0, 3)), reading=np.zeros((0, 3)),
         reading_weight=0.0, reading_kernel=DEPTH_KERNEL_M,
-        prior=_floats(anatomy.natural), prior_weight=_floats(prior * 0.5 / anatomy.spread), lowest=_floats(anatomy.lowest),
-        highest=_floats(anatomy.highest), limit_weight=float(1.0 / LIMIT_RAD),
+        prior=_floats(anatomy.natural), prior_weight=_floats(prior * 0.5 / anatomy.spread),
+        lowest=_floats(anatomy.lowest), highest=_floats(anatomy.highest), limit_weight=float(1.0 / LIMIT_RAD),
         before=_floats(before.angles), before_weight=before_weight, before_turn=_floats(before.turn),
         before_place=_floats(before.place), before_root_weight=root_weight,
         outline=np.zeros(0, np.int64), outline_target=np.zeros((0, 2)), outline_normal=np.zeros((0, 2)),
@@ -108,8 +108,8 @@ def with_outline(goal: Goal, outline: tuple[np.ndarray, np.ndarray, np.ndarray])
     """Adds points on the body's outline with the place where the mask ends beside them (see `outline.py`)."""
     points, targets, normals = outline
     weight = np.sqrt(60.0 / max(len(points), 60)) / OUTLINE_ERROR_M
-    return goal._replace(outline=points.astype(np.int64), outline_target=_floats(targets), outline_normal=_floats(normals),
-                         outline_weight=float(weight))
+    return goal._replace(outline=points.astype(np.int64), outline_target=_floats(targets),
+                         outline_normal=_floats(normals), outline_weight=float(weight))
 
 
 def with_standing(goal: Goal, depths_m: np.ndarray) -> Goal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -30,7 +31,7 @@ def smooth(states: Sequence[State], trust: np.ndarray, times_s: np.ndarray, sigm
     if sigma_s <= 0 or len(known) < 2:
         return list(states)
     out = []
-    for row, state in enumerate(states):
+    for row in range(len(states)):
         reach = 3.0 * sigma_s
         near = np.arange(*np.searchsorted(times_s, (times_s[row] - reach, times_s[row] + reach + 1e-9)))
         near = near[trust[near] > 0]
@@ -64,7 +65,7 @@ def longest_gaps(ok: np.ndarray, times_s: np.ndarray, longest_s: float) -> np.nd
     """(F,) bool: frames without trust that lie in a gap short enough to bridge, with trusted frames on both sides."""
     known = np.flatnonzero(ok)
     bridged = np.zeros(len(ok), bool)
-    for a, b in zip(known[:-1], known[1:]):
+    for a, b in pairwise(known):
         if b - a > 1 and times_s[b] - times_s[a] <= longest_s + 1e-9:
             bridged[a + 1:b] = True
     return bridged

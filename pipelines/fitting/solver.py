@@ -26,7 +26,8 @@ DOUBTFUL_COST = 60.0                    # of the landmarks alone; beyond it a fr
 BRIDGE_S = 0.5
 LOST_SHARE = 0.10                       # landmark error over person height beyond which a frame is not trusted
 TORSO = [LANDMARKS.index(name) for name in ("shoulder_l", "shoulder_r", "hip_l", "hip_r")]
-JUDGED = [LANDMARKS.index(f"{name}_{side}") for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in "lr"]
+JUDGED = [LANDMARKS.index(f"{name}_{side}") for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+          for side in "lr"]
 
 Track = Callable[[Iterable[int], str, int], Iterable[int]]
 
@@ -237,8 +238,8 @@ def _steadiness(model: Model, states: Sequence[State], trust: np.ndarray, clip: 
     heights = np.array([_height_px(clip, state) for state in states])
     errors = np.array([_error_px(model, state, marks) if found else np.inf
                        for state, marks, found in zip(states, clip.landmarks, clip.found)])
-    told = smooth(states, np.maximum(trust * clip.found, 1e-6 * clip.found), clip.times_s, max(clip.smooth_s, 2 * frame_s),
-                  leave_out_self=True)
+    told = smooth(states, np.maximum(trust * clip.found, 1e-6 * clip.found), clip.times_s,
+                  max(clip.smooth_s, 2 * frame_s), leave_out_self=True)
     leap = np.array([np.abs(model.joints(a) - model.joints(b)).max() for a, b in zip(states, told)])
     usual = np.median(leap[clip.found]) if clip.found.any() else 0.0
     return ((errors < LOST_SHARE * heights) & (leap < max(0.30, 8 * usual))).astype(float)
