@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PEOPLE = ("ada", "ben")
 SECONDS, SIZE, MINUTES, WALK_SECONDS = 8.0, 512, 6.0, 4.0
 WALK_FPS = 24.0
+REST_MINUTES = 5.0                      # filming, fitting, mattes, three videos; only said
 
 
 def demo(
@@ -31,7 +32,8 @@ def demo(
 ) -> Report:
     """Captures ada and ben, trains one model on both, renders a walk, an orbit and a try-on."""
     progress.note(f"The demo films {' and '.join(PEOPLE)}, two synthetic people, trains one model on both for about "
-                  f"{minutes:g} minutes and makes three videos: a walk, an orbit and a try-on.")
+                  f"{minutes:g} minutes and makes three videos: a walk, an orbit and a try-on. About "
+                  f"{minutes + REST_MINUTES:.0f} minutes in all on two processors; what is there already is kept.")
     for person in PEOPLE:
         filmed = {"source": f"synthetic:{person}", "seconds": seconds, "studio_size": size}
         bring(workspace, "keyframes", Request(person=person, typed={"capture": filmed}), progress)
