@@ -10,13 +10,16 @@ from scipy.spatial.transform import Rotation
 
 from pipelines.fitting.residuals import State
 
+QUICK_M_PER_S = 2.0                     # at this speed of a joint the smoothing is 0.7 times as wide
 
-def smooth(states: Sequence[State], trust: np.ndarray, times_s: np.ndarray, sigma_s: float,
+
+def smooth(states: Sequence[State], trust: np.ndarray, times_s: np.ndarray, sigma_s: float | np.ndarray,
            leave_out_self: bool = False) -> list[State]:
     """Each frame from a parabola through its neighbours, weighted by a Gaussian in time.
 
     A plain Gaussian mean shortens kicks and swings (a 1.5 Hz motion keeps 75 % of its reach at 80 ms); the parabola
     keeps any motion of constant acceleration exactly.
+    sigma_s         seconds, one for all frames or (F,) one for each; 0 = as it is
     trust           (F,) 0..1 weight of each frame; 0 where a frame is to be bridged
     leave_out_self  each frame is told by its neighbours alone
     source          Cleveland, Robust locally weighted regression, JASA 1979
@@ -28,21 +31,26 @@ def smooth(states: Sequence[State], trust: np.ndarray, times_s: np.ndarray, sigm
     places = np.array([state.place for state in states])
     turns = np.array([state.turn for state in states])
     known = np.flatnonzero(trust > 0)
-    if sigma_s <= 0 or len(known) < 2:
+    sigmas = np.broadcast_to(np.asarray(sigma_s, float), times_s.shape)
+    if (sigmas <= 0).all() or len(known) < 2:
         return list(states)
     out = []
     for row in range(len(states)):
-        reach = 3.0 * sigma_s
+        sigma = max(float(sigmas[row]), 1e-4)
+        reach = 3.0 * sigma
         near = np.arange(*np.searchsorted(times_s, (times_s[row] - reach, times_s[row] + reach + 1e-9)))
         near = near[trust[near] > 0]
         if leave_out_self:
             near = near[near != row]
+        if len(near) < 4 and trust[row] > 0 and not leave_out_self and sigma < 0.6 * _spacing(times_s):
+            out.append(states[row])
+            continue
         if len(near) < 4:               # a gap or the end: the nearest known ones on both sides decide
             others = known[known != row] if leave_out_self and len(known) > 2 else known
             at = np.searchsorted(others, row)
             near = others[max(0, at - 2):at + 2]
         away = times_s[near] - times_s[row]
-        width = max(sigma_s, np.abs(away).max() / 3.0)
+        width = max(sigma, np.abs(away).max() / 3.0)
         weights = trust[near] * np.exp(-0.5 * (away / width) ** 2)
         centre = turns[near[np.argmin(np.abs(away))]]
         turned = Rotation.from_matrix(turns[near] @ centre.T).as_rotvec()
@@ -52,6 +60,21 @@ def smooth(states: Sequence[State], trust: np.ndarray, times_s: np.ndarray, sigm
         Q = angles.shape[1]
         out.append(State(now[:Q], Rotation.from_rotvec(now[Q + 3:]).as_matrix() @ centre, now[Q:Q + 3]))
     return out
+
+
+def calmer_when_slow(joints_m: np.ndarray, times_s: np.ndarray, sigma_s: float) -> np.ndarray:
+    """(F,) widths of the smoothing: `sigma_s` at rest, less the faster a limb moves, so that kicks keep their reach.
+
+    joints_m  (F, N, 3) of a track that has been smoothed once
+    """
+    if len(times_s) < 3:
+        return np.full(len(times_s), sigma_s)
+    speed = np.linalg.norm(np.gradient(joints_m, times_s, axis=0), axis=-1).max(axis=1)
+    return np.asarray(sigma_s / np.hypot(1.0, speed / QUICK_M_PER_S))
+
+
+def _spacing(times_s: np.ndarray) -> float:
+    return float(np.median(np.diff(times_s)))
 
 
 def _value_at_zero(x: np.ndarray, values: np.ndarray, weights: np.ndarray, degree: int) -> np.ndarray:

@@ -10,12 +10,12 @@ import numpy as np
 from pipelines.body.model import betas_for_height, rest_body
 from pipelines.body.surface import vertex_normals
 from pipelines.core.records import BodyFit, BodyPose, Camera, Landmarks
-from pipelines.fitting.anatomy import LANDMARKS, Anatomy, load_anatomy
+from pipelines.fitting.anatomy import LANDMARKS, LIMB_JOINTS, Anatomy, load_anatomy
 from pipelines.fitting.calibration import GUESSED_HEIGHT_ERROR_M, HEIGHT_ERROR_M, solve_shape
 from pipelines.fitting.kernels import Goal, associate, forward, place_points, skinned_normals, solve_frame
 from pipelines.fitting.outline import Outline, beside_outline, outlined_verts
 from pipelines.fitting.residuals import Anchor, Cloud, State, goal_for, towards, with_depth, with_outline, with_standing
-from pipelines.fitting.smoothing import longest_gaps, smooth
+from pipelines.fitting.smoothing import calmer_when_slow, longest_gaps, smooth
 from pipelines.fitting.standing import standing_depths, standing_runs
 
 GATE_M = 0.12                           # depth readings farther from the body are not the body
@@ -67,6 +67,7 @@ def fit_clip(clip: Clip, track: Track) -> BodyFit:
               for row in track(rows, "Reading masks and depth", len(rows))}
     betas = _shape_of(anatomy, clip, sights, track)
     model = Model(anatomy, betas, clip.camera)
+    limbs = [anatomy.body.joint(name) for name in LIMB_JOINTS]
     frame_s = float(np.median(np.diff(clip.times_s))) if len(clip.times_s) > 1 else 0.04
 
     states: list[State | None] = [None] * len(clip.found)
@@ -89,7 +90,9 @@ def fit_clip(clip: Clip, track: Track) -> BodyFit:
         for row in track(rows, "Settling poses", len(rows)):
             whole[row] = model.settle(sights[row], calm[row], stand[row] if sights[row].cloud is None else None)
     trust = clip.found * _steadiness(model, whole, trust, clip, frame_s)
-    whole = smooth(whole, trust, clip.times_s, clip.smooth_s)
+    calm = smooth(whole, trust, clip.times_s, clip.smooth_s)
+    sigmas = calmer_when_slow(np.array([model.joints(state) for state in calm])[:, limbs], clip.times_s, clip.smooth_s)
+    whole = smooth(whole, trust, clip.times_s, sigmas)
     return _answer(model, whole, trust, clip, sights)
 
 
