@@ -45,7 +45,7 @@ class ANR(nn.Module):
             for k in range(min(texture_channels, latent_channels)):
                 skip[k, k, 1, 1] += 0.5
         # The mask starts from the body's own coverage, and the picture from the coarse one.
-        self.coverage_gain = nn.Parameter(torch.tensor(4.0))
+        self.coverage_gain = nn.Parameter(torch.tensor(6.0))
 
     def forward(self, features: torch.Tensor, normal: torch.Tensor, inside: torch.Tensor) -> Prediction:
         latent = self.first(torch.cat([features, inside], 1))

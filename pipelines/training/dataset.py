@@ -213,14 +213,17 @@ def _dilated(mask: np.ndarray, by_px: int) -> np.ndarray:
 
 
 def _anchor(frame: CroppedFrame, rng: np.random.Generator, face_share: float) -> tuple[int, int]:
-    """A pixel the window should show: of the face, or of the person."""
-    wants_face, place = rng.random() < face_share, rng.random()
-    face = np.flatnonzero(frame.inside == 2) if wants_face else np.zeros(0, np.int64)
-    pixels = face if len(face) >= FACE_PIXELS else np.flatnonzero((frame.inside > 0) | (frame.alpha > 127))
-    if len(pixels) == 0:
+    """A pixel the window should show: of the face, or of the person, every row alike so that feet are not forgotten."""
+    wants_face, high, along = rng.random() < face_share, rng.random(), rng.random()
+    shown = frame.inside == 2
+    if not wants_face or shown.sum() < FACE_PIXELS:
+        shown = (frame.inside > 0) | (frame.alpha > 127)
+    rows = np.flatnonzero(shown.any(1))
+    if len(rows) == 0:
         return frame.alpha.shape[0] // 2, frame.alpha.shape[1] // 2
-    row, column = divmod(int(pixels[int(place * len(pixels))]), frame.alpha.shape[1])
-    return row, column
+    row = int(rows[int(high * len(rows))])
+    columns = np.flatnonzero(shown[row])
+    return row, int(columns[int(along * len(columns))])
 
 
 def _start(middle: int, length: int, whole: int, rng: np.random.Generator) -> int:

@@ -145,6 +145,8 @@ def take_step(lesson: Lesson, state: State, person: str, teaches_texture: bool, 
     with half_precision(lesson.device):
         predicted = state.renderer(features.contiguous(memory_format=torch.channels_last), batch.normal, batch.inside)
         terms = loss_terms(predicted.rgb, predicted.mask_logit, predicted.coarse, batch, recipe, lesson.extractor)
+        if "feature" in terms:
+            terms["feature"] = terms["feature"] * min(1.0, state.images / max(1, recipe.feature_warm_up))
     total = torch.stack(list(terms.values())).sum()
     check_finite(terms, state.images)
 

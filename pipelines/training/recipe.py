@@ -38,6 +38,7 @@ class Recipe:
     pixel: float = 1.0
     mask: float = 3.0                           # above the largest pixel error, else the mask shrinks to flee from it
     feature: float = 0.1
+    feature_warm_up: int = 200                  # images of linear warm-up: while colours are far off it thins the mask
     tv_image: float = 0.005                     # beta_I
     tv_mask: float = 0.01                       # beta_m
     feature_layers: tuple[int, ...] = field(default=(1, 4, 7, 12))   # of SqueezeNet 1.1, after these modules
