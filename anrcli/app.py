@@ -20,7 +20,7 @@ import typer
 from anrcli.commands import COMMANDS
 from anrcli.commands.command import DEFAULT_WORKSPACE, Command, Parameter, Report
 from anrcli.console import Console, native_messages_aside
-from pipelines.core.errors import AnrError
+from pipelines.core.errors import AnrError, UsageError
 from pipelines.core.workspace import Workspace, explained_os_errors
 
 DONE, BUG, USAGE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3, 130
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AnrError as error:
         session.console.trace(traceback.format_exc())
         session.console.error(session.command, error)
-        return BAD_INPUT
+        return USAGE if isinstance(error, UsageError) else BAD_INPUT
     except (Interrupted, KeyboardInterrupt, typer.Abort):
         session.console.failure(
             session.command, "Interrupted; what was finished is kept.", "The same command continues from there."

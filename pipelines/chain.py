@@ -79,7 +79,12 @@ def bring_up_to_date(workspace: Workspace, stage_name: str, request: Request,
     """
     progress = progress or Progress()
     results: list[Result] = []
-    for stage, owner in steps(workspace, stage_name, request):
+    ahead = steps(workspace, stage_name, request)
+    for stage, owner in ahead:
+        if stage.check:
+            kept = _newest_of(stage, _place(workspace, stage, owner)) if stage.keeps_options else None
+            stage.check(_options(stage, kept, request.typed.get(stage.name, {})))
+    for stage, owner in ahead:
         results.append(_make(workspace, stage, owner, request, progress))
     return results
 
@@ -92,9 +97,23 @@ def steps(workspace: Workspace, stage_name: str, request: Request) -> list[tuple
         _check_known(workspace, person, request)
     if stage in PERSON_STAGES:
         return [(each, request.person) for each in _needed(stage)]
+    if stage in (render.STAGE, tryon.STAGE) and _stands_alone(workspace, request):
+        return [(stage, request.avatar)]
     model = [] if stage is train.STAGE else [(train.STAGE, request.avatar)]
     taught = [(each, person) for person in trained_people(workspace, request) for each in PERSON_STAGES]
     return [*taught, *model, (stage, request.avatar)]
+
+
+def _stands_alone(workspace: Workspace, request: Request) -> bool:
+    """Whether there is a model whose recordings are elsewhere: it is taken as it is."""
+    model = newest_version(workspace.avatar_place(request.avatar, _folder(train.STAGE)))
+    here = workspace.people()
+    return model is not None and any(person not in here for person in people_of_model(model))
+
+
+def people_of_model(model: Version) -> tuple[str, ...]:
+    """Who a trained model knows."""
+    return tuple(dict.fromkeys(key.split("/")[0] for key in model.made_from["inputs"]))
 
 
 def work_ahead(workspace: Workspace, stage_name: str, request: Request) -> list[tuple[Stage, str, str, float | None]]:
@@ -126,7 +145,7 @@ def trained_people(workspace: Workspace, request: Request) -> tuple[str, ...]:
         return tuple(sorted(dict.fromkeys(request.people)))
     model = newest_version(workspace.avatar_place(request.avatar, _folder(train.STAGE)))
     if model:
-        return tuple(dict.fromkeys(key.split("/")[0] for key in model.made_from["inputs"]))
+        return people_of_model(model)
     people = tuple(workspace.people())
     if not people:
         raise AnrError(f"There is nobody in the workspace {workspace.root} yet.",
@@ -172,9 +191,8 @@ def _make(workspace: Workspace, stage: Stage, owner: str, request: Request, prog
     anew = stage is train.STAGE and request.fresh
     current = None if anew else _current_version(workspace, stage, owner, request)
     if current:
-        options = _options(stage, current, typed)
         if stage.deliver:
-            stage.deliver(current.folder, options)
+            stage.deliver(current.folder, _options(stage, current if stage.keeps_options else None, typed))
         return Result(stage, _label(stage, owner), current, made=False)
     kept = _newest_of(stage, place) if stage.keeps_options else None
     options = _options(stage, kept, typed)
@@ -248,7 +266,7 @@ def _options(stage: Stage, kept: Version | None, typed: Mapping[str, Any]) -> An
     unknown = set(typed) - names
     if unknown:
         raise ValueError(f"{stage.name} has no option {sorted(unknown)[0]!r}")
-    stored = {**kept.made_from["options"], **kept.manifest["recorded"]} if kept and stage.keeps_options else {}
+    stored = {**kept.made_from["options"], **kept.manifest["recorded"]} if kept else {}
     values = {**{k: v for k, v in stored.items() if k in names}, **typed}
     return stage.Options(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 

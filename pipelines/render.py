@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.core.errors import AnrError
+from pipelines.core.errors import AnrError, UsageError
 from pipelines.core.options import option
 from pipelines.core.stage import Job, Outcome, Stage
 from pipelines.core.storage import read_json
 from pipelines.playback.request import PlaybackOptions, check, chosen_way, deliver, seconds_expected
 
 DEFAULT_PERSON = "me"
+WAYS = "Choose one of --motion FILE.bvh, --orbit or --replay."
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,7 @@ class RenderOptions(PlaybackOptions):
 
 def run(job: Job) -> Outcome:
     options: RenderOptions = job.options
-    way = chosen_way(options)
-    if not way:
-        raise AnrError("Nothing was said about what the avatar should do.",
-                       hint="Choose one of --motion FILE.bvh, --orbit or --replay.")
-    check(options)
+    way = checked_way(options)
     from pipelines.playback.play import play
     from pipelines.renderers.avatar import load_avatar
 
@@ -43,6 +40,15 @@ def run(job: Job) -> Outcome:
     name = options.person or default_person(list(avatar.people))
     person = avatar.person(name)
     return play(job.folder, avatar, person, avatar.textures[name], way, options, job.progress, {"person": name})
+
+
+def checked_way(options: RenderOptions) -> str:
+    """"motion", "orbit" or "replay"; refuses options that cannot be rendered."""
+    way = chosen_way(options)
+    if not way:
+        raise UsageError("Nothing was said about what the avatar should do.", hint=WAYS)
+    check(options)
+    return way
 
 
 def default_person(people: list[str]) -> str:
@@ -54,6 +60,10 @@ def default_person(people: list[str]) -> str:
     raise AnrError("This avatar knows several people.", hint=f"Say who with --person: {', '.join(people)}.")
 
 
+def _refuse(options: RenderOptions) -> None:
+    checked_way(options)
+
+
 def _estimate_s(inputs: Mapping[str, Path], options: RenderOptions) -> float:
     people = read_json(inputs["train"] / "avatar.json")["people"]
     person = people.get(options.person) or next(iter(people.values()))
@@ -61,4 +71,5 @@ def _estimate_s(inputs: Mapping[str, Path], options: RenderOptions) -> float:
 
 
 STAGE = Stage(name="render", version=1, doing="Rendering", Options=RenderOptions, run=run, inputs=("train",),
-              folder_name="renders", keeps_options=False, deliver=deliver, estimate_s=_estimate_s)
+              folder_name="renders", keeps_options=False, deliver=deliver, estimate_s=_estimate_s,
+              check=_refuse)

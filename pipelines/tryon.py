@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.core.errors import AnrError
+from pipelines.core.errors import UsageError
 from pipelines.core.options import option
 from pipelines.core.stage import Job, Outcome, Stage
 from pipelines.core.storage import read_json
@@ -62,14 +62,21 @@ def run(job: Job) -> Outcome:
 
 
 def worn_by(options: TryonOptions) -> dict[str, str]:
-    """{garment: its owner} of what was asked for; AnrError when it is not a swap."""
+    """{garment: its owner} of what was asked for; UsageError when it is not a swap."""
     if not options.face:
-        raise AnrError("Nothing was said about whose face it is.", hint="For example: anr tryon --face ada --shirt ben")
+        raise UsageError("Nothing was said about whose face it is.", hint="For example: anr tryon --face ada --shirt ben")
     worn = {garment: getattr(options, garment) for garment in GARMENTS if getattr(options, garment)}
     if not worn:
-        raise AnrError("Nothing was named that should be swapped.",
+        raise UsageError("Nothing was named that should be swapped.",
                        hint=f"Name the owner of one of {', '.join('--' + garment for garment in GARMENTS)}.")
     return worn
+
+
+def refuse(options: TryonOptions) -> None:
+    """UsageError or AnrError for what cannot be tried on or rendered, before any work."""
+    worn_by(options)
+    chosen_way(options)
+    check(options)
 
 
 def mixed_texture(avatar: Avatar, face: str, worn: Mapping[str, str]) -> torch.Tensor:
@@ -94,4 +101,5 @@ def _estimate_s(inputs: Mapping[str, Path], options: TryonOptions) -> float:
 
 
 STAGE = Stage(name="tryon", version=1, doing="Trying on", Options=TryonOptions, run=run, inputs=("train",),
-              folder_name="renders", keeps_options=False, deliver=deliver, estimate_s=_estimate_s)
+              folder_name="renders", keeps_options=False, deliver=deliver, estimate_s=_estimate_s,
+              check=refuse)

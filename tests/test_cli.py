@@ -385,3 +385,17 @@ def test_what_libraries_write_natively_does_not_reach_the_screen(capfd: pytest.C
 
 def test_lengths_of_time_read_well() -> None:
     assert [duration(s) for s in (0.2, 45, 150, 7200)] == ["1 s", "45 s", "2 min", "2.0 h"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(("render", "--person", "me"), "Nothing was said about what"), (("tryon",), "whose face"),
+     (("tryon", "--face", "me"), "Nothing was named")],
+)
+def test_an_incomplete_request_is_2_before_any_work(
+    anr: Any, noise: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    anr("capture", "--source", noise)
+    answer = anr(*arguments)
+    assert answer.code == 2 and says in answer.err
+    assert not (Path("workspace", "people", "me", "keypoints")).exists()

@@ -16,3 +16,7 @@ class AnrError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+
+class UsageError(AnrError):
+    """The command itself was not complete or contradicts itself: exit code 2."""

@@ -57,6 +57,8 @@ class Stage:
     folder_name: str = ""               # where it differs from the name
     # True: options not typed are those of the newest version; False: each run is a request of its own
     keeps_options: bool = True
+    # refuses, before any work, options that could only fail after it
+    check: Callable[[Any], None] | None = None
     # called with the complete folder whenever the result was asked for, also when nothing had to be done: copies out
     deliver: Callable[[Path, Any], None] | None = None
     # rough seconds on this machine, from the input folders and options; None = no idea
