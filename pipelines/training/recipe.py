@@ -53,8 +53,8 @@ class Recipe:
 # draft 2.7 M, 17 G; standard 17 M, 150 G; paper 160 M, 930 G (a test recounts the parameters).
 PRESETS: dict[str, Recipe] = {
     # Half a texel of grid noise: with the paper's 0.02 (2.56 texels, several of a face's pixels) LPIPS on held-out
-    # frames of a real clip was 0.163 instead of 0.139 after 400 images. Texture rate 0.05 instead of 0.01: 0.159 instead
-    # of 0.193 after 400 small windows of a made-up person; a network rate of 0.002 instead of 0.001 lost 2 dB.
+    # frames of a real clip was 0.163 instead of 0.139 after 400 images. Texture rate 0.05 for 0.01: 0.159
+    # for 0.193 after 400 small windows of a made-up person; a network rate of 0.002 for 0.001 lost 2 dB.
     "draft": Recipe(grid_noise=0.004, texture_learning_rate=0.05, scale=(0.9, 1.1), native_share=0.5),
     "standard": Recipe(latent_channels=16, unshuffle=2, widths=(64, 128, 192, 256), blocks=2, window=(512, 512),
                        batch=2, images=60_000, warm_up=500, learning_rate=5e-4, average=0.998),
