@@ -392,6 +392,20 @@ def test_minutes_become_a_number_of_images_that_is_written_down(person: dict[str
     assert plan["images"] == outcome.figures["images"] >= 16 and plan["seconds_per_image"] > 0
 
 
+def test_a_slow_start_does_not_shorten_a_training(person: dict[str, Path], tmp_path: Path) -> None:
+    lesson, state = lesson_and_state(person, tmp_path / "job", batch=1)
+    state.plan = loop.Plan(0, 1.0)
+    clock = loop._Clock(state)
+    for _ in range(60):                              # 4 s per image, then a tenth of that
+        clock.steps.append(4.0 if state.images < 30 else 0.4)
+        state.images += 1
+        state.seconds += clock.steps[-1] / 4
+        clock._plan(lesson, state)
+        if state.images == 32:
+            assert state.plan.images < 60
+    assert state.plan.images > 90 and state.plan.seconds_per_image == pytest.approx(0.4, rel=0.1)
+
+
 def test_the_clean_plate_is_the_wall_where_it_was_ever_seen(person: dict[str, Path]) -> None:
     plate = clean_plate(Recording(person["capture"]), person["matte"], list(range(20)))
     wall = np.arange(SIZE) * 3.0

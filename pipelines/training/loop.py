@@ -29,9 +29,11 @@ CHECKPOINT_S = 30.0
 MEASURED_IMAGES = 24                    # a time budget is turned into images after at least so many ...
 MEASURED_S = 8.0                        # ... and so long; the first ones are slow and do not count
 SLOW_START_IMAGES = 6
-RECHECK_AT = 0.2                        # of the planned images: the plan is corrected once if the pace was misjudged
-RECHECK_BEYOND = 0.1                    # by more than this share
-KEPT_BACK = 0.03                        # of the time budget, for progress pictures, checkpoints and writing the result
+RECHECK_EVERY = 0.1                     # of the planned images: the plan is corrected if the pace was misjudged ...
+RECHECK_IMAGES = 8                      # (after at least so many images)
+RECHECK_BEYOND = 0.1                    # ... by more than this share
+LAST_RECHECK = 0.8                      # of the time
+KEPT_BACK = 0.05                        # of the time budget, for progress pictures, checkpoints and writing the result
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,7 @@ class Plan:
     images: int                         # 0 = not known yet
     minutes: float                      # 0 = no time budget
     seconds_per_image: float = 0.0      # measured
-    corrected: bool = False
+    checked: int = 0                    # images seen when the pace was last looked at
 
 
 @dataclass(eq=False)
@@ -107,14 +109,14 @@ def train(lesson: Lesson, state: State) -> State:
     with ThreadPoolExecutor(1) as reader:       # the next windows are cut while this step computes
         coming = reader.submit(draw_step, lesson, state.renderer, state.images)
         while state.plan.images == 0 or state.images < state.plan.images:
-            plan = (state.plan.images, state.plan.corrected)
+            planned = state.plan.images
             for _ in lesson.progress.track(*_remaining(state, lesson.recipe)):
                 person, teaches_texture, batch = coming.result()
                 coming = reader.submit(draw_step, lesson, state.renderer, state.images + lesson.recipe.batch)
                 terms = take_step(lesson, state, person, teaches_texture, batch)
                 state.images += lesson.recipe.batch
                 clock.tick(lesson, state, terms)
-                if (state.plan.images, state.plan.corrected) != plan:
+                if state.plan.images != planned:
                     break
         coming.cancel()
     clock.flush(lesson, state)
@@ -254,22 +256,25 @@ class _Clock:
             self.terms = []
 
     def _plan(self, lesson: Lesson, state: State) -> None:
-        """Turns the minutes into images once the pace is known, and corrects the number once if it was misjudged."""
+        """Turns the minutes into images once the pace is known, and corrects the number where it was misjudged."""
         plan, batch = state.plan, lesson.recipe.batch
-        counted = self.steps[SLOW_START_IMAGES // batch + 1:]
-        if plan.minutes <= 0 or len(counted) < 3:
+        if plan.minutes <= 0:
             return
-        pace = statistics.median(counted) / batch
-        measured = len(counted) * batch >= MEASURED_IMAGES and state.seconds - self.before >= MEASURED_S
-        first = plan.images == 0 and measured
-        again = plan.images > 0 and not plan.corrected and state.images >= RECHECK_AT * plan.images
-        if again:
-            plan.corrected = True
-            pace = statistics.fmean(counted) / batch
+        if plan.images == 0:
+            counted = self.steps[SLOW_START_IMAGES // batch + 1:]
+            if len(counted) * batch < MEASURED_IMAGES or state.seconds - self.before < MEASURED_S:
+                return
+            pace = statistics.median(counted) / batch
+        else:
+            since = state.images - plan.checked
+            due = since >= max(RECHECK_IMAGES, RECHECK_EVERY * plan.images) or state.images >= plan.images
+            if not due or state.seconds > LAST_RECHECK * plan.minutes * 60.0:
+                return
+            pace = statistics.fmean(self.steps[-max(1, since // batch):]) / batch
+        plan.checked = state.images
         better = planned_images(state.images, state.seconds, plan.minutes, pace, batch)
-        if first or (again and abs(better / plan.images - 1) > RECHECK_BEYOND):
-            plan.images = better
-            plan.seconds_per_image = pace
+        if plan.images == 0 or abs(better / plan.images - 1) > RECHECK_BEYOND:
+            plan.images, plan.seconds_per_image = better, pace
             lesson.progress.note(f"{pace:.2f} s per image: {plan.images} images fit {plan.minutes:g} minutes.")
 
 
