@@ -34,8 +34,8 @@ CHECKPOINT = "checkpoint.pt"
 class TrainOptions:
     preset: str = option("draft", "draft (two CPU cores, minutes), standard or paper (a GPU).")
     renderer: str = option("anr", "Which renderer to train.")
-    images: int = option(0, "How many images to see; 0 = what the preset says, or as many as --minutes allow.")
-    minutes: float = option(0.0, "Time budget, turned into a number of images after a warm-up; 0 = none.")
+    images: int = option(0, "How many images to see; 0 = as many as the minutes allow, or what the preset says.")
+    minutes: float = option(0.0, "Time budget, turned into a number of images after a warm-up; 0 = the preset's.")
     batch: int | None = option(None, "Images per step; the preset's when not given.")
     learning_rate: float | None = option(None, "Of the network; the preset's when not given.")
     grid_noise: float | None = option(None, "Noise on the sampling grid, of its [-1, 1] range; the paper says 0.02.")
@@ -59,8 +59,8 @@ def run(job: Job) -> Outcome:
     device = best_device(options.device)
     people = sorted({key.split("/")[0] for key in job.inputs})
     pupils, described = _gather(job, people)
-    timed = options.minutes > 0 and options.images == 0
-    plan = Plan(0 if timed else options.images or recipe.images, options.minutes if timed else 0.0)
+    minutes = 0.0 if options.images else options.minutes or recipe.minutes
+    plan = Plan(0 if minutes else options.images or recipe.images, minutes)
     state = begin(options.renderer, people, recipe, options.seed, plan, device)
     if (job.folder / CHECKPOINT).exists():
         state = load_checkpoint(job.folder / CHECKPOINT, state)
@@ -257,10 +257,9 @@ def _last_picture(folder: Path) -> str:
 def _estimate(inputs: Mapping[str, Path], options: TrainOptions) -> float:
     from pipelines.training.recipe import PRESETS
 
-    if options.minutes > 0 and options.images == 0:
-        return options.minutes * 60.0 + 15.0
-    images = options.images or (PRESETS[options.preset].images if options.preset in PRESETS else 0)
-    return 15.0 + images * SECONDS_PER_IMAGE.get(options.preset, 1.0)
+    recipe = PRESETS.get(options.preset, PRESETS["draft"])          # an unknown preset is refused when it runs
+    minutes = 0.0 if options.images else options.minutes or recipe.minutes
+    return 15.0 + (minutes * 60.0 or (options.images or recipe.images) * SECONDS_PER_IMAGE.get(options.preset, 1.0))
 
 
 STAGE = Stage(name="train", version=1, doing="Training", Options=TrainOptions, run=run,

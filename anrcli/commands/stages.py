@@ -39,7 +39,7 @@ PEOPLE = Parameter("person", str, "Who is in the model; may be given several tim
 AVATAR = Parameter("avatar", str, "Name of the model.", "main")
 FRESH = Parameter("fresh", bool, "Begin an interrupted training anew instead of resuming it.", flag="--fresh/--resume")
 # Seconds for 247 frames of 1280x720 on two processors; only said where a stage cannot look at its input yet.
-TYPICAL_S = {"capture": 5, "keypoints": 15, "fit": 30, "raster": 10, "matte": 100, "keyframes": 5, "train": 480,
+TYPICAL_S = {"capture": 5, "keypoints": 15, "fit": 30, "raster": 10, "matte": 100, "keyframes": 5, "train": 555,
              "render": 40, "tryon": 40, "eval": 60}
 NAMES_A_PERSON = ("person", "face", "shirt", "hair", "trousers", "shoes")
 
