@@ -64,7 +64,8 @@ def run(job: Job) -> Outcome:
 def worn_by(options: TryonOptions) -> dict[str, str]:
     """{garment: its owner} of what was asked for; UsageError when it is not a swap."""
     if not options.face:
-        raise UsageError("Nothing was said about whose face it is.", hint="For example: anr tryon --face ada --shirt ben")
+        raise UsageError("Nothing was said about whose face it is.",
+                         hint="For example: anr tryon --face ada --shirt ben")
     worn = {garment: getattr(options, garment) for garment in GARMENTS if getattr(options, garment)}
     if not worn:
         raise UsageError("Nothing was named that should be swapped.",

@@ -18,7 +18,8 @@ def main() -> None:
     fitted = anrcli.fit(workspace="workspace", person="ada")
     print("overlay video:", fitted.outputs["overlay"])
 
-    with np.load(fitted.outputs["folder"] / "fit.npz") as fit, np.load(captured.outputs["folder"] / "truth.npz") as truth:
+    known = captured.outputs["folder"] / "truth.npz"
+    with np.load(fitted.outputs["folder"] / "fit.npz") as fit, np.load(known) as truth:
         ok = fit["ok"]
         away_m = np.linalg.norm(fit["joints_m"] - truth["joints_m"], axis=-1)[ok]
     print(f"{ok.sum()} of {len(ok)} frames fitted; joints {1000 * np.median(away_m):.0f} mm from the truth (median)")

@@ -36,7 +36,8 @@ def measure(folder: Path) -> dict[str, float]:
             seen = follower.see(frame.to_ndarray(format="rgb24"))
             if seen is not None:
                 found += 1
-                errors.append(np.linalg.norm(seen.landmarks.pixels[list(LIMBS)] - joints_px[count - 1, columns], axis=1))
+                away = seen.landmarks.pixels[list(LIMBS)] - joints_px[count - 1, columns]
+                errors.append(np.linalg.norm(away, axis=1))
         follower.close()
     shares = np.concatenate(errors) / height_px
     return {"frames": count, "found_share": found / count, "median_error": float(np.median(shares)),
