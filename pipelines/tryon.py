@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pipelines.core.errors import UsageError
 from pipelines.core.options import option
 from pipelines.core.stage import Job, Outcome, Stage
@@ -22,12 +24,15 @@ if TYPE_CHECKING:
 
     from pipelines.renderers.avatar import Avatar
 
-GARMENTS: dict[str, tuple[str, ...]] = {    # which of the body's regions go with a garment
-    "shirt": ("torso", "upper_arm_l", "upper_arm_r", "lower_arm_l", "lower_arm_r"),
+GARMENTS: dict[str, tuple[str, ...]] = {    # which of the body's regions go with a garment; see also HEM
+    "shirt": ("torso", "upper_arm_l", "upper_arm_r", "lower_arm_l", "lower_arm_r", "hips"),
     "hair": ("scalp",),
     "trousers": ("hips", "upper_leg_l", "upper_leg_r", "lower_leg_l", "lower_leg_r"),
     "shoes": ("foot_l", "foot_r"),
 }
+HEM = 0.52                              # of the body's height: shirts worn outside end about here, below the waist
+HEM_SOFT_M = 0.02
+BEYOND_HEM = {"shirt": ("upper_leg_l", "upper_leg_r"), "trousers": ("torso",)}   # across the hips from the garment
 SOFT_TEXELS = 2.0                       # width of the border between two people's textures
 REMINDER = ("Show people only in ways they agreed to. The swap changes texture and body shape alone: the cut of a "
             "skirt or a bulky jacket is not simulated.")
@@ -38,9 +43,9 @@ class TryonOptions(PlaybackOptions):
     """Whose what; everything not named is the face's owner's, body shape and hands included."""
 
     face: str = option("", "Whose face, hands and body shape.")
-    shirt: str = option("", "Whose shirt (trunk and arms).")
+    shirt: str = option("", "Whose shirt (trunk and arms, down to a hem below the waist).")
     hair: str = option("", "Whose hair.")
-    trousers: str = option("", "Whose trousers (hips and legs).")
+    trousers: str = option("", "Whose trousers (from the hem of the shirt down).")
     shoes: str = option("", "Whose shoes.")
 
 
@@ -84,15 +89,31 @@ def mixed_texture(avatar: Avatar, face: str, worn: Mapping[str, str]) -> torch.T
     """(C, 256, 256): the face's owner's texture with the named garments' texels from theirs, borders blended."""
     import torch
 
-    from pipelines.body.model import load_body
-    from pipelines.body.surface import region_texels
-
     mixed = avatar.textures[face].clone()
     for garment, owner in worn.items():
-        weight = region_texels(load_body(), GARMENTS[garment], mixed.shape[-1], SOFT_TEXELS)
-        share = torch.from_numpy(weight).to(mixed)[None]
+        share = torch.from_numpy(garment_texels(garment, mixed.shape[-1])).to(mixed)[None]
         mixed = mixed + share * (avatar.textures[owner] - mixed)
     return mixed
+
+
+def garment_texels(garment: str, size: int) -> np.ndarray:
+    """(size, size) float32 weights 0..1 of a garment's texels, with soft borders.
+
+    The hips are shared: what lies above the hem goes with the shirt, what lies below with the trousers.
+    """
+    from pipelines.body.model import load_body
+    from pipelines.body.surface import region_map, region_texels, texel_positions
+
+    body = load_body()
+    weight = region_texels(body, GARMENTS[garment], size, SOFT_TEXELS)
+    if "hips" not in GARMENTS[garment]:
+        return weight
+    hem_m = body.verts[:, 1].min() + HEM * np.ptp(body.verts[:, 1])
+    above = np.clip((texel_positions(body, size)[..., 1] - hem_m) / HEM_SOFT_M + 0.5, 0, 1)
+    regions = region_map(body, size)
+    hips, *beyond = (regions == body.region_names.index(name) for name in ("hips", *BEYOND_HEM[garment]))
+    weight = np.where(np.any(beyond, axis=0), 0, weight)            # the border there is the hem, not the region's
+    return np.where(hips, weight * (above if garment == "shirt" else 1 - above), weight).astype(np.float32)
 
 
 def _estimate_s(inputs: Mapping[str, Path], options: TryonOptions) -> float:

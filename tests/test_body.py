@@ -362,3 +362,16 @@ def _signed_area(body: Body) -> float:
     corners = body.uvs[body.face_uvs].astype(float)
     first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     return float((first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]).sum() / 2)
+
+
+def test_texel_positions_are_where_the_surface_has_that_uv() -> None:
+    from pipelines.body.surface import face_map, texel_positions
+
+    body = load_body()
+    positions, faces = texel_positions(body, 128), face_map(body, 128)
+    for row, column in ((int(r), int(c)) for r, c in np.argwhere(faces >= 0)[::997]):
+        corners = body.uvs[body.face_uvs[faces[row, column]]] * 128
+        texel = np.array([column + 0.5, row + 0.5, 1.0])
+        bary = np.linalg.solve(np.vstack([corners.T, np.ones(3)]), texel)
+        np.testing.assert_allclose(positions[row, column], bary @ body.verts[body.faces[faces[row, column]]], atol=1e-6)
+    assert np.isnan(positions[faces < 0]).all()

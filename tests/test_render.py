@@ -11,7 +11,7 @@ import pytest
 
 from pipelines import render, tryon
 from pipelines.body.model import BodyPose, body_height_m, load_body, pose_body, rest_pose
-from pipelines.body.surface import region_map
+from pipelines.body.surface import region_map, texel_positions
 from pipelines.core.errors import AnrError
 from pipelines.core.records import Camera, Motion
 from pipelines.core.stage import Job, Outcome, Progress
@@ -285,3 +285,16 @@ def test_the_old_background_does_not_shine_at_the_border() -> None:
     assert np.abs(mixed[soft] - red).max() > 0.5
     cut = cut_out(40, 40, mixed, alpha, (0, 0, 40, 40))
     assert cut[20, 0].tolist() == [0, 0, 0, 0] and cut[20, 20, 3] == 255
+
+
+def test_shirt_and_trousers_share_the_hips_at_a_hem_and_never_overlap() -> None:
+    shirt, trousers = (tryon.garment_texels(garment, 256) for garment in ("shirt", "trousers"))
+    assert (shirt + trousers).max() < 1 + 1e-6
+    body = load_body()
+    hips = region_map(body, 256) == body.region_names.index("hips")
+    height = texel_positions(body)[..., 1]
+    hem = tryon.HEM * body.verts[:, 1].max()
+    well_above, well_below = hips & (height > hem + 0.05), hips & (height < hem - 0.05)
+    assert well_above.any() and well_below.any()
+    assert np.median(shirt[well_above]) == 1 and np.median(trousers[well_below]) == 1
+    assert trousers[well_above].max() == 0 and shirt[well_below].max() == 0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipelines.body.model import Body
 
 PEOPLE = ("ada", "ben")
-SECONDS, SIZE, MINUTES, WALK_SECONDS = 8.0, 512, 6.0, 4.0
+SECONDS, SIZE, MINUTES, WALK_SECONDS = 8.0, 512, 8.0, 4.0
 WALK_FPS = 24.0
 REST_MINUTES = 5.0                      # filming, fitting, mattes, three videos; only said
 

@@ -75,6 +75,26 @@ def region_texels(body: Body, names: tuple[str, ...] | list[str], size: int = 25
     return np.where(near, weights[nearest], 0).astype(np.float32)
 
 
+def texel_positions(body: Body, size: int = 256) -> np.ndarray:
+    """(size, size, 3) metres: where on the mean body in rest pose each texel lies; NaN far from charts.
+
+    In the gutters the nearest face's plane goes on.
+    """
+    texel_face = face_map(body, size)
+    rows, columns = np.nonzero(texel_face >= 0)
+    faces = texel_face[rows, columns]
+    a, b, c = (body.uvs[body.face_uvs[faces, corner]] * size for corner in range(3))
+    texel = np.stack([columns + 0.5, rows + 0.5], axis=1)
+    u, v, w = b - a, c - a, texel - a
+    area = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
+    second = (w[:, 0] * v[:, 1] - w[:, 1] * v[:, 0]) / area
+    third = (u[:, 0] * w[:, 1] - u[:, 1] * w[:, 0]) / area
+    bary = np.stack([1 - second - third, second, third], axis=1)
+    positions = np.full((size, size, 3), np.nan)
+    positions[rows, columns] = np.einsum("nk,nkc->nc", bary, body.verts[body.faces[faces]])
+    return positions
+
+
 def face_charts(body: Body) -> np.ndarray:
     """(T,) int32: the atlas chart of each face; faces that share a uv vertex lie in one chart."""
     from pipelines.body.kernels import connected_labels
