@@ -64,7 +64,7 @@ def _check(options: CaptureOptions) -> None:
             "No recording was named.", hint="Pass --source YOUR_CLIP.mp4, or --source synthetic:ada to try it out."
         )
     limits = [("--start", options.start, 0.0, 1e6), ("--seconds", options.seconds, 1e-3, 1e6),
-              ("--max-frames", options.max_frames, FEWEST_FRAMES, 1e7), ("--height-m", options.height_m, 0.4, 2.6),
+              ("--max-frames", options.max_frames, FEWEST_FRAMES, 1e7), ("--height-m", options.height_m, 0.6, 2.6),
               ("--fov-deg", options.fov_deg, 5.0, 150.0), ("--track", options.track, 0, 99),
               ("--studio-fps", options.studio_fps, 1.0, 120.0), ("--studio-size", options.studio_size, 64, 2048)]
     for flag, value, least, most in limits:

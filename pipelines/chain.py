@@ -24,6 +24,7 @@ from pipelines.core.workspace import (
     commit,
     content_digest,
     newest_version,
+    partial_folder,
     partial_folders,
     versions,
     writing,
@@ -92,15 +93,16 @@ def bring_up_to_date(workspace: Workspace, stage_name: str, request: Request,
 def steps(workspace: Workspace, stage_name: str, request: Request) -> list[tuple[Stage, str]]:
     """(stage, owner) in the order they run; the owner is a person, or the avatar for avatar stages."""
     stage = STAGES[stage_name]
-    asked = (request.person,) if stage in PERSON_STAGES else request.people
-    for person in asked:
-        _check_known(workspace, person, request)
     if stage in PERSON_STAGES:
+        _check_known(workspace, request.person, request)
         return [(each, request.person) for each in _needed(stage)]
-    if stage in (render.STAGE, tryon.STAGE) and _stands_alone(workspace, request):
+    if stage in (render.STAGE, tryon.STAGE) and not request.people and _stands_alone(workspace, request):
         return [(stage, request.avatar)]
     model = [] if stage is train.STAGE else [(train.STAGE, request.avatar)]
-    taught = [(each, person) for person in trained_people(workspace, request) for each in PERSON_STAGES]
+    people = trained_people(workspace, request)
+    for person in people:
+        _check_known(workspace, person, request)
+    taught = [(each, person) for person in people for each in PERSON_STAGES]
     return [*taught, *model, (stage, request.avatar)]
 
 
@@ -197,6 +199,7 @@ def _make(workspace: Workspace, stage: Stage, owner: str, request: Request, prog
     kept = _newest_of(stage, place) if stage.keeps_options else None
     options = _options(stage, kept, typed)
     made_from = _made_from(workspace, stage, owner, request, kept)
+    _check_same_files(stage, options, made_from, typed)
     inputs = _input_versions(workspace, stage, owner, request)
     workspace.create()
     progress.note(f"{stage.doing} ({_label(stage, owner)})")
@@ -212,6 +215,17 @@ def _make(workspace: Workspace, stage: Stage, owner: str, request: Request, prog
     return Result(stage, _label(stage, owner), version, made=True, seconds=time.monotonic() - started)
 
 
+def _check_same_files(stage: Stage, options: Any, made_from: dict[str, Any], typed: Mapping[str, Any]) -> None:
+    """Refuses to read a file again that is no longer what it was when its name was typed."""
+    for each in fields(stage.Options):
+        if each.metadata.get("file") and each.name not in typed:
+            name, then = getattr(options, each.name), made_from["options"][each.name]
+            if _file_identity(name) != then:
+                flag = f"--{each.name.replace('_', '-')}"
+                raise AnrError(f"{name} has changed or is gone since it was read for {stage.name}.",
+                               hint=f"Name the file again: {flag} {name}")
+
+
 def _current_version(workspace: Workspace, stage: Stage, owner: str, request: Request) -> Version | None:
     """The version that is what would be made now; None when there is none."""
     place = _place(workspace, stage, owner)
@@ -220,7 +234,8 @@ def _current_version(workspace: Workspace, stage: Stage, owner: str, request: Re
         return None
     if stage.keeps_options:
         wanted = _made_from(workspace, stage, owner, request, newest)
-        return newest if newest.made_from == wanted else None
+        begun_anew = stage.resumable and partial_folder(place, wanted).exists()     # --fresh, then interrupted
+        return newest if newest.made_from == wanted and not begun_anew else None
     wanted = _made_from(workspace, stage, owner, request, None)
     return next((v for v in reversed(versions(place)) if v.made_from == wanted), None)
 
@@ -234,7 +249,8 @@ def _why_outdated(workspace: Workspace, stage: Stage, owner: str, request: Reque
     newest = _newest_of(stage, _place(workspace, stage, owner))
     if newest is None or not stage.keeps_options:
         return "not made yet"
-    return _why_differs(newest.made_from, _made_from(workspace, stage, owner, request, newest))
+    now = _made_from(workspace, stage, owner, request, newest)
+    return _why_differs(newest.made_from, now) or "interrupted"
 
 
 def _why_differs(then: dict[str, Any], now: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ PSNR_CEILING_DB = 99.0                  # equal pictures have an infinite PSNR, 
 class EvalOptions:
     person: str = option("", "Whose frames; everybody's when not given.")
     frames: int = option(40, "At most so many held-out frames of each person, evenly spread; 0 = all.")
-    weights: str = option("", "Folder with pretrained extractor weights.", recorded_only=True)
+    weights: str = option("", "Folder with pretrained extractor weights.")
     device: str = option("auto", "auto, cpu or cuda.", recorded_only=True)
 
 
@@ -150,4 +150,4 @@ def _spread(frames: list[int], most: int) -> list[int]:
 
 
 STAGE = Stage(name="eval", version=1, doing="Examining held-out frames", Options=EvalOptions, run=run,
-              inputs=("train", "capture", "raster", "matte"))
+              inputs=("train", "capture", "raster", "matte"), keeps_options=False)

@@ -57,9 +57,12 @@ class Views:
 
 
 def run(job: Job) -> Outcome:
+    from pipelines.media.images import shows_somebody
+
     fit = read_fit(job.inputs["fit"] / "fit.npz")
     train = split_frames(len(fit.frame_index)).train
-    candidates = train[fit.ok[train]]
+    seen = np.array([shows_somebody(job.inputs["matte"] / "alpha" / f"{k:05d}.png") for k in train], bool)
+    candidates = train[fit.ok[train] & seen]
     count = keyframe_count(job.options.count, len(train), len(candidates))
     if count >= LIMIT * len(train):
         job.progress.warn(f"{count} keyframes are {100 * count / len(train):.0f} % of the {len(train)} training "

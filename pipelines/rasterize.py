@@ -75,13 +75,12 @@ def maps_path(folder: Path, frame: int) -> Path:
 def body_maps(fit: BodyFit, row: int, camera: Camera, projection: str, rasterize) -> SurfaceMaps:  # type: ignore[no-untyped-def]
     """The maps of one row of the fit, in a box around the body."""
     from pipelines.body.model import load_body, pose_body
-    from pipelines.geometry.cameras import to_camera, weak_perspective
+    from pipelines.geometry.cameras import camera_for_maps
     from pipelines.rasterizers.cpu import surface_maps
 
     body = load_body()
     verts, _ = pose_body(body, fit.betas, fit.pose(row))
-    if projection == "weak":
-        camera = weak_perspective(camera, max(float(to_camera(verts, camera)[:, 2].mean()), 0.1))
+    camera = camera_for_maps(camera, verts, projection)
     return surface_maps(body.faces, body.uvs, body.face_uvs, verts, camera, body_box(verts, camera), rasterize)
 
 

@@ -59,7 +59,7 @@ def run(job: Job) -> Outcome:
     device = best_device(options.device)
     people = sorted({key.split("/")[0] for key in job.inputs})
     pupils, described = _gather(job, people)
-    minutes = 0.0 if options.images else options.minutes or recipe.minutes
+    minutes = _budget_minutes(options, recipe)
     plan = Plan(0 if minutes else options.images or recipe.images, minutes)
     state = begin(options.renderer, people, recipe, options.seed, plan, device)
     if (job.folder / CHECKPOINT).exists():
@@ -80,7 +80,7 @@ def run(job: Job) -> Outcome:
 def _gather(job: Job, people: list[str]) -> tuple[dict[str, Pupil], dict[str, dict[str, Any]]]:
     """What there is to learn of everybody, and what avatar.json says of them; writes plates, motions and split.json."""
     from pipelines.body.model import load_body
-    from pipelines.media.images import write_image
+    from pipelines.media.images import shows_somebody, write_image
     from pipelines.media.recording import Recording
     from pipelines.training.dataset import Memory, PersonFrames, clean_plate
     from pipelines.training.loop import Pupil
@@ -97,7 +97,9 @@ def _gather(job: Job, people: list[str]) -> tuple[dict[str, Pupil], dict[str, di
         folders = {name: job.inputs[f"{person}/{name}"] for name in ("capture", "fit", "raster", "matte", "keyframes")}
         recording, fit = Recording(folders["capture"]), read_fit(folders["fit"] / "fit.npz")
         frames = split_frames(len(recording))
-        taught = [int(k) for k in frames.train if fit.ok[k]]
+        # A bridged gap has a trusted body but an empty matte: it would teach that nobody is there.
+        taught = [int(k) for k in frames.train
+                  if fit.ok[k] and shows_somebody(folders["matte"] / "alpha" / f"{k:05d}.png")]
         chosen = read_json(folders["keyframes"] / "keyframes.json")["frames"]
         keyframes = sorted({int(k) for k in chosen} & set(taught))
         if not keyframes:
@@ -113,6 +115,7 @@ def _gather(job: Job, people: list[str]) -> tuple[dict[str, Pupil], dict[str, di
         pupils[person] = Pupil(cropped, keyframes, sorted(set(taught) - set(keyframes)))
         described[person] = {"betas": fit.betas.tolist(), "camera": camera_to_json(recording.camera),
                              "fps": recording.fps, "height_m": recording.height_m,
+                             "projection": read_json(folders["raster"] / "raster.json")["projection"],
                              "height_px": _height_px(pupils[person]), "frames": len(recording)}
         split["train"][person], split["keyframes"][person] = taught, keyframes
         split["held_out"][person] = [int(k) for k in frames.held_out]
@@ -140,7 +143,7 @@ def _extractor(options: TrainOptions, recipe: Recipe, progress: Progress,
     found = find_weights("squeezenet1_1", options.weights or None) or fetch_weights("squeezenet1_1")
     if found is None:
         progress.warn("SqueezeNet's weights are not here, so this training has no feature loss and will be less sharp. "
-                      + remedy("squeezenet1_1"))
+                      + remedy("squeezenet1_1") + " Then: anr train --fresh")
         return None
     return SqueezeFeatures(found, recipe.feature_layers).to(device).to(memory_format=torch.channels_last)
 
@@ -231,16 +234,16 @@ def _tensorboard(folder: Path) -> Any:
 def _write_avatar(job: Job, options: TrainOptions, recipe: Recipe, state: State,
                   described: dict[str, dict[str, Any]]) -> None:
     """All that rendering needs: the averaged network and textures, the body, and what is known of the people."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from pipelines.body import model
     from pipelines.renderers.avatar import SCHEMA
     from pipelines.renderers.texture import TEXTURE_CHANNELS
 
-    save_file({k: v.detach().float().cpu().contiguous() for k, v in state.average.state_dict().items()},
-              job.folder / "network.safetensors")
-    save_file({k: v.detach().float().cpu().contiguous() for k, v in state.average_textures.items()},
-              job.folder / "textures.safetensors")
+    # Written by Python, whose error for a full disk can be told from others.
+    for name, tensors in (("network", state.average.state_dict()), ("textures", state.average_textures)):
+        stored = save({k: v.detach().float().cpu().contiguous() for k, v in tensors.items()})
+        (job.folder / f"{name}.safetensors").write_bytes(stored)
     shutil.copyfile(Path(model.__file__).parent / "assets" / "body.npz", job.folder / "body.npz")
     write_json(job.folder / "avatar.json", {
         "schema": SCHEMA, "renderer": options.renderer, "config": recipe.network(TEXTURE_CHANNELS),
@@ -254,13 +257,38 @@ def _last_picture(folder: Path) -> str:
     return f"progress/{pictures[-1].name}" if pictures else "avatar.json"
 
 
+def _budget_minutes(options: TrainOptions, recipe: Recipe) -> float:
+    """The time budget; 0 = the images are counted."""
+    return 0.0 if options.images else options.minutes or recipe.minutes
+
+
+def check(options: TrainOptions) -> None:
+    """AnrError for what could only fail after all the work before training."""
+    from pipelines.renderers import RENDERERS
+    from pipelines.renderers.avatar import best_device
+    from pipelines.training.recipe import recipe_for
+
+    recipe_for(options.preset)
+    best_device(options.device)
+    if options.renderer not in RENDERERS:
+        raise AnrError(f"There is no renderer called {options.renderer!r}.",
+                       hint=f"Choose one of: {', '.join(RENDERERS)}.")
+    least = {"images": 0, "minutes": 0, "batch": 1, "learning_rate": 1e-9, "grid_noise": 0, "feature_weight": 0,
+             "face_weight": 0, "seed": 0}
+    for name, limit in least.items():
+        value = getattr(options, name)
+        if value is not None and not value >= limit:
+            raise AnrError(f"--{name.replace('_', '-')} {value:g} is out of range.", hint=f"Use at least {limit:g}.")
+
+
 def _estimate(inputs: Mapping[str, Path], options: TrainOptions) -> float:
     from pipelines.training.recipe import PRESETS
 
-    recipe = PRESETS.get(options.preset, PRESETS["draft"])          # an unknown preset is refused when it runs
-    minutes = 0.0 if options.images else options.minutes or recipe.minutes
+    recipe = PRESETS[options.preset]
+    minutes = _budget_minutes(options, recipe)
     return 15.0 + (minutes * 60.0 or (options.images or recipe.images) * SECONDS_PER_IMAGE.get(options.preset, 1.0))
 
 
 STAGE = Stage(name="train", version=1, doing="Training", Options=TrainOptions, run=run,
-              inputs=("capture", "fit", "raster", "matte", "keyframes"), resumable=True, estimate_s=_estimate)
+              inputs=("capture", "fit", "raster", "matte", "keyframes"), resumable=True, estimate_s=_estimate,
+              check=check)

@@ -142,3 +142,35 @@ def test_a_failing_stage_keeps_what_was_done_before_it(workspace: Workspace, tmp
     with pytest.raises(ValueError, match="seven"):
         made(workspace, "sign", capture={"source": str(tmp_path / "word")})
     assert [row.state for row in status(workspace)] == ["up to date", "missing", "missing"]
+
+
+def test_a_file_that_changed_behind_its_name_is_not_read_again_unasked(workspace: Workspace, tmp_path: Path,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    made(workspace, "sign", capture=three(workspace))
+    (tmp_path / "three").write_text("33")
+    use(monkeypatch, Stage("capture", 2, "Reading", ReadOptions, read), SCALE, SIGN)
+    with pytest.raises(AnrError, match="has changed or is gone since it was read") as caught:
+        made(workspace, "sign")
+    assert "--source" in caught.value.hint
+    assert made(workspace, "sign", capture=three(workspace)) == ["capture", "scale", "sign"]
+
+
+def test_a_resumable_stage_begun_anew_and_interrupted_goes_on(workspace: Workspace,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    stops = [False]
+
+    def slow_scale(job: Job) -> Outcome:
+        (job.folder / "checkpoint").write_text("half")
+        if stops[0]:
+            raise KeyboardInterrupt
+        return scale(job)
+
+    use(monkeypatch, CAPTURE, Stage("scale", 1, "Scaling", ScaleOptions, slow_scale, ("capture",), resumable=True))
+    monkeypatch.setattr(chain.train, "STAGE", chain.STAGES["scale"])
+    made(workspace, "scale", capture=three(workspace))
+    stops[0] = True
+    with pytest.raises(KeyboardInterrupt):
+        bring_up_to_date(workspace, "scale", Request(person="ada", fresh=True))
+    stops[0] = False
+    assert made(workspace, "scale") == ["scale"]
+    assert made(workspace, "scale") == []

@@ -453,3 +453,41 @@ def surface_inside(person: dict[str, Path], index: int) -> np.ndarray:
     from pipelines.core.mapcache import read_maps
 
     return read_maps(person["raster"] / "maps" / f"{index:05d}.maps").inside
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.9, 1.1, 1.25])
+def test_a_rescaled_window_keeps_picture_and_maps_together(scale: float) -> None:
+    """A ramp as picture and as uv: what a pixel shows and what its uv says stay within half a source pixel."""
+    side, out = 200, round(200 * scale)
+    ramp = np.tile(np.arange(side, dtype=np.uint16), (side, 1))
+    full = np.full((side, side), 255, np.uint8)
+    frame = CroppedFrame(image=np.repeat(ramp[..., None], 3, 2).astype(np.uint8), alpha=full,
+                         background=np.zeros((side, side, 3), np.uint8), uv=np.stack([ramp, ramp.T], 2),
+                         normal=np.zeros((side, side, 3), np.int8), inside=np.ones((side, side), np.uint8))
+    cut = cut_window(frame, (0, 0, side, side), (out, out))
+    beside = cut.uv[out // 2, 4:-4, 0].astype(float) - cut.image[out // 2, 4:-4, 0]
+    assert np.abs(beside).max() <= 1.01 and abs(beside.mean()) < 0.3
+
+
+def test_options_that_could_never_work_are_refused_before_any_work() -> None:
+    from pipelines.train import TrainOptions, check
+
+    check(TrainOptions())
+    for wrong in ({"minutes": -1.0}, {"images": -3}, {"batch": 0}, {"seed": -1}, {"preset": "best"},
+                  {"renderer": "magic"}, {"device": "toaster"}, {"minutes": float("nan")}):
+        with pytest.raises(AnrError):
+            check(TrainOptions(**wrong))
+
+
+def test_a_frame_with_nobody_in_its_matte_never_teaches(person: dict[str, Path], tmp_path: Path) -> None:
+    """Where a short gap in the landmarks was bridged the fit is trusted, but the matte is empty."""
+    import shutil
+
+    matte = tmp_path / "matte"
+    shutil.copytree(person["matte"], matte)
+    empty = json.loads((person["keyframes"] / "keyframes.json").read_text())["frames"][0]
+    write_alpha(matte / "alpha" / f"{empty:05d}.png", np.zeros_like(Recording(person["capture"]).image(0)[..., 0], float))
+    trained(tmp_path / "train", {"ada": {**person, "matte": matte}}, images=2)
+    split = json.loads((tmp_path / "train" / "split.json").read_text())
+    assert empty not in split["train"]["ada"] and empty not in split["keyframes"]["ada"]
+    assert len(split["train"]["ada"]) == len(split_frames(len(Recording(person["capture"]))).train) - 1

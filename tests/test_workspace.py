@@ -65,13 +65,22 @@ def test_an_interrupted_resumable_run_gets_its_folder_back_only_for_the_same_req
         assert not (fresh / "checkpoint").exists()
 
 
-def test_a_full_disk_is_one_message_and_leaves_nothing_even_when_resumable(tmp_path: Path) -> None:
-    with pytest.raises(AnrError, match="disk is full") as caught, \
-            writing(tmp_path, {}, resumable=True) as folder:
-        (folder / "half.txt").write_text("half")
+def test_a_full_disk_is_one_message_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    for resumable in (False, True):
+        with pytest.raises(AnrError, match="disk is full") as caught, \
+                writing(tmp_path, {}, resumable=resumable) as folder:
+            (folder / "checkpoint.partial").write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        assert "anr clean" in caught.value.hint
+        assert not partial_folders(tmp_path)
+
+
+def test_a_full_disk_does_not_cost_the_checkpoint_before_it(tmp_path: Path) -> None:
+    with pytest.raises(AnrError, match="keeps its last checkpoint"), writing(tmp_path, {}, resumable=True) as folder:
+        (folder / "checkpoint.pt").write_text("whole")
+        (folder / "checkpoint.partial").write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
-    assert "anr clean" in caught.value.hint
-    assert not partial_folders(tmp_path)
+    assert [file.name for file in partial_folders(tmp_path)[0].iterdir()] == ["checkpoint.pt"]
 
 
 def test_two_writers_at_one_place_are_refused(tmp_path: Path) -> None:

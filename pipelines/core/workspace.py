@@ -114,6 +114,11 @@ def newest_version(place: Path) -> Version | None:
     return complete[-1] if complete else None
 
 
+def partial_folder(place: Path, made_from: dict[str, Any]) -> Path:
+    """Where an attempt at a result is written."""
+    return place / f".partial-{digest_of(made_from)[:12]}"
+
+
 def partial_folders(place: Path) -> list[Path]:
     return sorted(place.glob(".partial-*"))
 
@@ -124,7 +129,7 @@ def writing(place: Path, made_from: dict[str, Any], *, resumable: bool, fresh: b
 
     A resumable stage gets the folder of an interrupted run with the same `made_from` back, except when `fresh`.
     """
-    partial = place / f".partial-{digest_of(made_from)[:12]}"
+    partial = partial_folder(place, made_from)
     with explained_os_errors(place):
         place.mkdir(parents=True, exist_ok=True)
         with _locked(place):
@@ -134,8 +139,10 @@ def writing(place: Path, made_from: dict[str, Any], *, resumable: bool, fresh: b
             try:
                 yield partial
             except BaseException as problem:
-                full = isinstance(problem, OSError) and problem.errno == errno.ENOSPC
-                if full or not resumable or not any(partial.iterdir()):
+                if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
+                    for half_written in partial.rglob("*.partial"):
+                        half_written.unlink()
+                if not resumable or not any(partial.iterdir()):
                     shutil.rmtree(partial, ignore_errors=True)
                 raise
 
@@ -189,8 +196,8 @@ def explained_os_errors(place: Path) -> Iterator[None]:
     except OSError as problem:
         if problem.errno == errno.ENOSPC:
             hint = "Free some space (`anr clean` removes old versions) and run the command again."
-            raise AnrError(f"The disk is full: could not finish writing to {place}. "
-                           "Nothing half-written was left.", hint) from problem
+            raise AnrError(f"The disk is full: could not finish writing to {place}. Nothing half-written was left; "
+                           "a training keeps its last checkpoint.", hint) from problem
         if problem.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise AnrError(f"{problem.filename or place} cannot be written: {problem.strerror}.",
                            hint="Choose another --workspace, or mend the folder's permissions.") from problem

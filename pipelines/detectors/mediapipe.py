@@ -241,7 +241,11 @@ class Follower:
         moved = np.linalg.norm(found.centre - self._last.centre) / (0.5 * size)
         ratio, slack = found.extent / size, min(self._lost, 10)
         near = moved < self._step * (1 + self._lost) and 0.6 - 0.03 * slack < ratio < 1.7 + 0.1 * slack
-        return bool(near and np.minimum(colours(image, found), self._looks).sum() > LOOKS_ALIKE)
+        now, before = colours(image, found), self._looks
+        # An upper or lower half out of the picture has no colours: only what both show is compared.
+        both = np.repeat((now.reshape(2, -1).sum(1) > 0) & (before.reshape(2, -1).sum(1) > 0), len(now) // 2)
+        alike = np.minimum(now, before)[both].sum() > LOOKS_ALIKE * now[both].sum()
+        return bool(near and (alike or not both.any()))
 
     def _move_window(self, found: Detection) -> None:
         wanted = window_around(found)

@@ -57,6 +57,16 @@ def camera_from_fov(width: int, height: int, fov_deg: float) -> Camera:
     return Camera(K=np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]]), width=width, height=height)
 
 
+def camera_for_maps(camera: Camera, verts: np.ndarray, projection: str) -> Camera:
+    """The camera that a posed body (V, 3) is rasterised with: itself, or for "weak" one depth for the whole body.
+
+    source   paper, Fig. 2: surface maps are rasterised with weak perspective
+    """
+    if projection != "weak":
+        return camera
+    return weak_perspective(camera, max(float(to_camera(verts, camera)[:, 2].mean()), 0.1))
+
+
 def weak_perspective(camera: Camera, depth_m: float) -> Camera:
     """The scaled orthography that agrees with `camera` at one depth (the paper's camera, section 3.1)."""
     if not depth_m > 0:

@@ -62,6 +62,11 @@ def read_alpha(path: Path) -> np.ndarray:
     return raw.astype(np.float32) / 255.0
 
 
+def shows_somebody(matte: Path) -> bool:
+    """Whether a stored matte has anybody in it."""
+    return bool((read_alpha(matte) > 0.5).any())
+
+
 def write_alpha(path: Path, alpha: np.ndarray) -> None:
     import cv2
 

@@ -18,6 +18,7 @@ from pipelines.training.recipe import Recipe
 
 MEMORY_BUDGET = 1.5e9                   # bytes of frames kept in memory, all people together; others are read again
 NEAR = 0.02                             # how far around the matte the clean plate replaces the frame, picture heights
+LEAST_SIDE = 64                         # pixels of a window; the feature extractor needs more than 16
 FACE_PIXELS = 60                        # fewer visible face pixels than this are no face
 
 
@@ -108,7 +109,7 @@ def window_size(frames: Sequence[CroppedFrame], recipe: Recipe, multiple: int) -
     """The recipe's window, no larger than the frames' boxes need."""
     sides = []
     for axis in (0, 1):
-        needed = max(frame.alpha.shape[axis] for frame in frames)
+        needed = max(LEAST_SIDE, *(frame.alpha.shape[axis] for frame in frames))
         sides.append(min(recipe.window[axis], needed) + (-min(recipe.window[axis], needed)) % multiple)
     return sides[0], sides[1]
 
@@ -139,9 +140,10 @@ def cut_window(frame: CroppedFrame, window: tuple[int, int, int, int], size: tup
         return part if part.shape[:2] == size else cv2.resize(part, (width, height), interpolation=interpolation)
 
     smooth = cv2.INTER_AREA if rows > height else cv2.INTER_LINEAR
+    nearest = cv2.INTER_NEAREST_EXACT           # INTER_NEAREST is half a pixel beside what the others do
     return CroppedFrame(cut(frame.image, False, smooth), cut(frame.alpha, True, smooth),
-                        cut(frame.background, False, smooth), cut(frame.uv, True, cv2.INTER_NEAREST),
-                        cut(frame.normal, True, cv2.INTER_NEAREST), cut(frame.inside, True, cv2.INTER_NEAREST))
+                        cut(frame.background, False, smooth), cut(frame.uv, True, nearest),
+                        cut(frame.normal, True, nearest), cut(frame.inside, True, nearest))
 
 
 def to_batch(windows: Sequence[CroppedFrame], face_weight: float) -> Batch:

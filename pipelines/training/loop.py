@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import statistics
 import time
@@ -25,7 +26,8 @@ from pipelines.training.dataset import Batch, PersonFrames, draw_batch
 from pipelines.training.losses import blend, check_finite, feature_loss, mask_loss, pixel_loss, total_variation
 from pipelines.training.recipe import Recipe
 
-CHECKPOINT_S = 30.0
+CHECKPOINT_S = 30.0                     # between checkpoints, at least ...
+CHECKPOINT_SHARE = 20.0                 # ... and so many times as long as one takes
 MEASURED_IMAGES = 24                    # a time budget is turned into images after at least so many ...
 MEASURED_S = 8.0                        # ... and so long; the first ones are slow and do not count
 SLOW_START_IMAGES = 6
@@ -200,8 +202,10 @@ def save_checkpoint(path: Path, state: State) -> None:
         "texture_optimisers": {k: v.state_dict() for k, v in state.texture_optimisers.items()},
         "average": state.average.state_dict(), "average_textures": state.average_textures,
         "plan": vars(state.plan), "images": state.images, "seconds": state.seconds}
+    buffer = io.BytesIO()               # torch's own writer hides a full disk behind a RuntimeError
+    torch.save(stored, buffer)
     partial = path.with_suffix(".partial")
-    torch.save(stored, partial)
+    partial.write_bytes(buffer.getbuffer())
     partial.replace(path)
 
 
@@ -233,6 +237,7 @@ class _Clock:
     def __init__(self, state: State) -> None:
         self.before, self.started = state.seconds, time.monotonic()
         self.saved = self.reported = self.last = self.started
+        self.saving = 0.0                       # seconds the last checkpoint took
         self.steps: list[float] = []            # seconds of each step of this session
         self.terms: list[dict[str, float]] = []
 
@@ -245,9 +250,10 @@ class _Clock:
         if now - self.reported > 10.0:
             self.flush(lesson, state)
             self.reported = time.monotonic()
-        if now - self.saved > CHECKPOINT_S:
+        if now - self.saved > max(CHECKPOINT_S, CHECKPOINT_SHARE * self.saving):
             save_checkpoint(lesson.checkpoint, state)
             self.saved = time.monotonic()
+            self.saving = self.saved - now
         self.last = time.monotonic()
 
     def flush(self, lesson: Lesson, state: State) -> None:
@@ -268,9 +274,10 @@ class _Clock:
         else:
             since = state.images - plan.checked
             due = since >= max(RECHECK_IMAGES, RECHECK_EVERY * plan.images) or state.images >= plan.images
-            if not due or state.seconds > LAST_RECHECK * plan.minutes * 60.0:
+            usable = self.steps[SLOW_START_IMAGES // batch + 1:][-max(1, since // batch):]
+            if not due or not usable or state.seconds > LAST_RECHECK * plan.minutes * 60.0:
                 return
-            pace = statistics.fmean(self.steps[-max(1, since // batch):]) / batch
+            pace = statistics.fmean(usable) / batch
         plan.checked = state.images
         better = planned_images(state.images, state.seconds, plan.minutes, pace, batch)
         if plan.images == 0 or abs(better / plan.images - 1) > RECHECK_BEYOND:
