@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import inspect
 import os
 import sys
@@ -19,6 +18,7 @@ import typer
 
 from anrcli.commands import COMMANDS
 from anrcli.commands.command import DEFAULT_WORKSPACE, Command, Parameter, Report
+from anrcli.commands.doctor import is_missing_part, remedy_for
 from anrcli.console import Console, native_messages_aside
 from pipelines.core.errors import AnrError, UsageError
 from pipelines.core.workspace import Workspace, explained_os_errors
@@ -74,6 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # the last resort: whatever is left is a bug of ours
         session.console.trace(traceback.format_exc())
         what = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        if is_missing_part(error):
+            hint = remedy_for(error) or "`anr doctor` says how to get it."
+            session.console.failure(session.command, f"A part does not work here: {what}.", hint)
+            return BAD_INPUT
         session.console.failure(
             session.command,
             f"A bug of ours: {type(error).__name__}{': ' if what else ''}{what}",
@@ -112,10 +116,8 @@ def _save_traceback(typed: Sequence[str]) -> str:
             "w", prefix=time.strftime("anr-bug-%Y%m%d-%H%M%S-"), suffix=".txt", delete=False, encoding="utf-8"
         ) as file:
             file.write(f"anr {' '.join(typed)}\nPython {sys.version}\n\n{traceback.format_exc()}")
-    except OSError as problem:
-        if problem.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS):
-            return "what --verbose shows (the traceback could not be saved)."
-        raise
+    except OSError:
+        return "what --verbose shows (the traceback could not be saved)."
     return file.name
 
 

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from pipelines.core.errors import AnrError
 from pipelines.core.stage import Progress
@@ -163,7 +163,7 @@ def native_messages_aside() -> Iterator[None]:
         shown = False
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as aside, warnings.catch_warnings():
+    with _somewhere_aside() as aside, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         os.dup2(aside.fileno(), 2)
         if shown:
@@ -176,6 +176,14 @@ def native_messages_aside() -> Iterator[None]:
                 sys.stderr = own
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def _somewhere_aside() -> IO[bytes]:
+    """A file nobody will read: a temporary one, or no file at all where none can be made (a full disk)."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return open(os.devnull, "wb")
 
 
 def _rich_bars() -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import http.client
 import json
 import os
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,16 @@ import pytest
 
 import anrcli
 from anrcli.app import globals_first, main
-from anrcli.commands import COMMANDS
-from anrcli.commands.stages import duration
+from anrcli.commands import COMMANDS, stages
+from anrcli.commands.doctor import is_missing_part
+from anrcli.commands.stages import duration, with_one_budget
 from anrcli.console import Console, ShownProgress, native_messages_aside
 from pipelines.chain import STAGES
+from pipelines.chain import Request as ChainRequest
 from pipelines.core.errors import AnrError
 from pipelines.core.records import Camera, Footage, Frame
 from pipelines.core.workspace import Workspace
+from pipelines.metrics.weights import fetch_weights
 from pipelines.sources import Request
 
 PROMISED = (
@@ -244,6 +249,27 @@ def test_a_motion_is_checked_before_the_long_work(anr: Any, noise: Path, tmp_pat
         assert left_behind(tmp_path / "workspace") == []
 
 
+def bvh_text(names: tuple[str, ...]) -> str:
+    """A chain of joints, one below the other, with two frames."""
+    lines = [f"{'JOINT' if at else 'ROOT'} {name}\n{{\nOFFSET 0 10 0\nCHANNELS 3 Zrotation Xrotation Yrotation"
+             for at, name in enumerate(names)]
+    zeros = " ".join(["0"] * 3 * len(names))
+    end = "End Site\n{\nOFFSET 0 1 0\n}" + "\n}" * len(names)
+    return "\n".join(["HIERARCHY", *lines, end, "MOTION", "Frames: 2", "Frame Time: 0.03", zeros, zeros, ""])
+
+
+def test_what_cannot_be_rendered_is_refused_before_any_work(anr: Any, noise: Path, tmp_path: Path) -> None:
+    (tmp_path / "tail.bvh").write_text(bvh_text(("Hips", "Tail", "TailTip")))
+    for typed, says in ((("--motion", "tail.bvh"), "no joint that is known as hip.L"),
+                        (("--preset", "nonsense"), "nonsense"), (("--frames", "abc"), "abc"),
+                        (("--background", "nosuch.png"), "nosuch.png")):
+        answer = anr("run", "--source", noise, *typed)
+        assert answer.code == 3 and says in answer.err and "hint:" in answer.err
+        assert left_behind(tmp_path / "workspace") == []
+    answer = anr("demo", "--frames", "abc")
+    assert answer.code == 3 and "abc" in answer.err and not (tmp_path / "workspace").exists()
+
+
 def test_a_malformed_bvh_of_the_wild_is_refused_with_its_line(anr: Any, noise: Path, shared_data: Path) -> None:
     (malformed,) = (shared_data / "bvh_odd").glob("malformed*")
     answer = anr("run", "--source", noise, "--motion", malformed)
@@ -316,6 +342,79 @@ def test_a_bug_of_ours_is_1_and_its_traceback_is_saved(anr: Any, noise: Path, tm
     assert "Traceback" in anr("--verbose", "capture", "--source", noise).err
 
 
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [(ModuleNotFoundError("No module named 'pymatting'", name="pymatting"), "`anr doctor` says how to get it."),
+     (ImportError("libGL.so.1: cannot open shared object file: No such file or directory"),
+      "pip install --no-deps --force-reinstall opencv-contrib-python-headless=="),
+     (OSError("libfoo.so: cannot open shared object file"), "`anr doctor`")],
+)
+def test_a_missing_part_is_3_and_says_how_to_get_it(anr: Any, noise: Path, monkeypatch: pytest.MonkeyPatch,
+                                                    error: Exception, hint: str) -> None:
+    def missing(request: Request) -> Footage:
+        raise error
+
+    monkeypatch.setattr("pipelines.sources.open_source", missing)
+    answer = anr("capture", "--source", noise)
+    assert answer.code == 3 and f"A part does not work here: {error}" in answer.err and f"hint:  {hint}" in answer.err
+
+
+def test_a_module_of_ours_that_cannot_be_imported_is_a_bug() -> None:
+    assert not is_missing_part(ImportError("cannot import name 'x'", name="pipelines.core"))
+    assert not is_missing_part(FileNotFoundError("file"))
+
+
+def test_without_room_for_temporary_files_commands_work_and_bugs_are_told(
+    anr: Any, noise: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: Any, **__: Any) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    def wrong(request: Request) -> Footage:
+        raise RuntimeError("this cannot be")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", no_room)
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", no_room)
+    assert anr("capture", "--source", noise).code == 0 and anr("clean").code == 0
+    monkeypatch.setattr("pipelines.sources.open_source", wrong)
+    answer = anr("capture", "--source", noise, "--height-m", "1.7")
+    assert answer.code == 1 and "this cannot be" in answer.err and "could not be saved" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "taught"),
+    [({"minutes": 3.0}, {"minutes": 3.0, "images": 0}), ({"images": 50}, {"images": 50, "minutes": 0.0}),
+     ({"minutes": 3.0, "images": 50}, {"minutes": 3.0, "images": 50}), ({"preset": "draft"}, {"preset": "draft"})],
+)
+def test_the_budget_typed_last_counts(typed: dict[str, Any], taught: dict[str, Any]) -> None:
+    """Options not typed are kept from the model before, so the other one would be."""
+    assert with_one_budget(ChainRequest(typed={"train": typed})).typed["train"] == taught
+
+
+def test_a_stage_that_an_extension_adds_needs_no_table_of_ours() -> None:
+    blur = replace(STAGES["keyframes"], name="blur", doing="Blurring")
+    assert stages._command(blur).help == "Blurring."
+    assert stages._typical_s(blur, ChainRequest()) > 0
+
+
+def test_a_download_that_is_cut_off_is_like_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class CutOff:
+        def __enter__(self) -> CutOff:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def read(self) -> bytes:
+            raise http.client.IncompleteRead(b"some")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.delenv("ANR_OFFLINE", raising=False)
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: CutOff())
+    assert fetch_weights("squeezenet1_1") is None
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_status_lists_and_verify_finds_damage(anr: Any, noise: Path, tmp_path: Path) -> None:
     anr("capture", "--source", noise, "--person", "ada")
     listed = anr("status")
@@ -334,6 +433,20 @@ def test_clean_removes_what_newer_versions_replaced(anr: Any, noise: Path, tmp_p
     assert anr("clean").code == 0
     assert not (place / "v001").exists() and (place / "v002").exists()
     assert "nothing to remove" in anr("clean").out
+
+
+def test_clean_leaves_alone_what_another_anr_is_writing(anr: Any, noise: Path, tmp_path: Path) -> None:
+    anr("capture", "--source", noise)
+    place = tmp_path / "workspace/people/me/capture"
+    partial = place / ".partial-0123"
+    partial.mkdir()
+    with (place / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for arguments in (("clean",), ("clean", "--dry-run")):
+            answer = anr(*arguments)
+            assert answer.code == 0 and "Another anr is writing" in answer.err and "nothing to remove" in answer.out
+        assert partial.exists()
+    assert anr("clean").code == 0 and not partial.exists()
 
 
 def test_doctor_lists_parts_and_remedies(anr: Any) -> None:

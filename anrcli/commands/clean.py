@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 from anrcli.commands.command import Command, Parameter, Report
@@ -13,11 +16,16 @@ from pipelines.core.workspace import Workspace, explained_os_errors, newest_vers
 
 def clean(workspace: Workspace, progress: Progress, dry_run: bool = False, interrupted: bool = False) -> Report:
     """Keeps the newest version of every stage, and every video of the newest model."""
-    doomed = old_folders(workspace, interrupted)
-    size = sum(file.stat().st_size for folder in doomed for file in folder.rglob("*") if file.is_file())
-    for folder in () if dry_run else progress.track(doomed, "Removing", len(doomed)):
-        with explained_os_errors(folder):
-            shutil.rmtree(folder)
+    found = old_folders(workspace, interrupted)
+    with ExitStack() as locks:          # held until everything is gone, so that no run begins in between
+        busy = _busy_places(dict.fromkeys(folder.parent for folder in found), locks)
+        for place in busy:
+            progress.warn(f"Another anr is writing to {place}: what is old there is left alone.")
+        doomed = [folder for folder in found if folder.parent not in busy]
+        size = sum(file.stat().st_size for folder in doomed for file in folder.rglob("*") if file.is_file())
+        for folder in () if dry_run else progress.track(doomed, "Removing", len(doomed)):
+            with explained_os_errors(folder):
+                shutil.rmtree(folder)
     verb = "would be removed" if dry_run else "removed"
     listing = tuple(f"  {folder}" for folder in doomed)
     told = (
@@ -26,6 +34,21 @@ def clean(workspace: Workspace, progress: Progress, dry_run: bool = False, inter
         else ("There is nothing to remove.",)
     )
     return Report(figures={"removed": 0 if dry_run else len(doomed), "bytes": float(size)}, lines=told)
+
+
+def _busy_places(places: Iterable[Path], locks: ExitStack) -> list[Path]:
+    """Those that another process is writing to; the others are locked until `locks` closes."""
+    busy: list[Path] = []
+    for place in places:
+        if not (place / ".lock").exists():
+            continue
+        with explained_os_errors(place):
+            lock = locks.enter_context((place / ".lock").open("r+"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                busy.append(place)
+    return busy
 
 
 def old_folders(workspace: Workspace, interrupted: bool) -> list[Path]:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 PEOPLE = ("ada", "ben")
 SECONDS, SIZE, MINUTES, WALK_SECONDS = 8.0, 512, 8.0, 4.0
 WALK_FPS = 24.0
-REST_MINUTES = 5.0                      # filming, fitting, mattes, three videos; only said
+ANY_LENGTH = 10**9                      # frames: how long the videos are is not known when --frames is checked
+REST_MINUTES = 2.5                      # filming, fitting, mattes, three videos; only said
 
 
 def demo(
@@ -31,6 +32,9 @@ def demo(
     frames: str = "",
 ) -> Report:
     """Captures ada and ben, trains one model on both, renders a walk, an orbit and a try-on."""
+    from pipelines.motion.timing import frame_range
+
+    frame_range(frames, ANY_LENGTH)     # refused now, not after the training
     progress.note(f"The demo films {' and '.join(PEOPLE)}, two synthetic people, trains one model on both for about "
                   f"{minutes:g} minutes and makes three videos: a walk, an orbit and a try-on. About "
                   f"{minutes + REST_MINUTES:.0f} minutes in all on two processors; what is there already is kept.")

@@ -19,6 +19,7 @@ from pipelines.core.stage import Progress
 from pipelines.core.workspace import Workspace
 
 FREE_GB_WANTED = 5.0
+OPENCV_NEEDS = "libGL.so"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def doctor(workspace: Workspace, progress: Progress) -> Report:
     if broken:
         raise AnrError(
             "These parts do not work here: " + "; ".join(f"{each.part} ({each.told})" for each in broken) + ".",
-            hint="; ".join(each.remedy for each in broken if each.remedy),
+            hint="; ".join(dict.fromkeys(each.remedy for each in broken if each.remedy)),
         )
     state = {(True, True): "works", (True, False): "works", (False, False): "optional"}
     table = [
@@ -87,6 +88,27 @@ def doctor(workspace: Workspace, progress: Progress) -> Report:
     ]
     return Report(figures={"working": sum(each.works for each in findings), "parts": len(findings)},
                   table=tuple(table), lines=("Everything that is needed works.",))
+
+
+def is_missing_part(error: BaseException) -> bool:
+    """Whether a package or a system library is not there, and not a module of ours."""
+    if isinstance(error, ImportError):
+        return (error.name or "").split(".")[0] not in ("anrcli", "pipelines")
+    return isinstance(error, OSError) and "cannot open shared object" in str(error)
+
+
+def remedy_for(error: BaseException) -> str:
+    """The command that does without the system library an error names; "" for any other error.
+
+    OpenCV's usual build draws windows and needs libGL.so.1, which a machine without a screen may lack.
+    """
+    if OPENCV_NEEDS not in str(error):
+        return ""
+    try:
+        exactly = f"=={version('opencv-contrib-python')}"
+    except PackageNotFoundError:
+        exactly = ""
+    return f"pip install --no-deps --force-reinstall opencv-contrib-python-headless{exactly}"
 
 
 def _python() -> Finding:
@@ -106,9 +128,9 @@ def _package(part: Part) -> Finding:
         number = version(part.package.split("=")[0])
     except PackageNotFoundError:
         number = ""
-    except ImportError as error:        # also what a missing system library raises
+    except (ImportError, OSError) as error:         # also what a missing system library raises
         reason = "not installed" if isinstance(error, ModuleNotFoundError) and error.name == part.module else str(error)
-        return Finding(part.module, False, part.needed, f"{part.use}: {reason}", remedy)
+        return Finding(part.module, False, part.needed, f"{part.use}: {reason}", remedy_for(error) or remedy)
     return Finding(part.module, True, part.needed, f"{number:<10} {part.use}", remedy)
 
 

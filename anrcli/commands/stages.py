@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,10 @@ PEOPLE = Parameter("person", str, "Who is in the model; may be given several tim
 AVATAR = Parameter("avatar", str, "Name of the model.", "main")
 FRESH = Parameter("fresh", bool, "Begin an interrupted training anew instead of resuming it.", flag="--fresh/--resume")
 # Seconds for 247 frames of 1280x720 on two processors; only said where a stage cannot look at its input yet.
-TYPICAL_S = {"capture": 5, "keypoints": 15, "fit": 30, "raster": 10, "matte": 100, "keyframes": 5, "train": 555,
+TYPICAL_S = {"capture": 5, "keypoints": 12, "fit": 20, "raster": 5, "matte": 30, "keyframes": 3, "train": 555,
              "render": 40, "tryon": 40, "eval": 60}
+SOME_S = 30.0                           # for a stage that is not among them
+REHEARSED_FRAMES = 12                   # of a motion, to see whether it can drive the body
 NAMES_A_PERSON = ("person", "face", "shirt", "hair", "trousers", "shoes")
 
 
@@ -55,7 +57,7 @@ def _command(stage: Stage) -> Command:
     names = {parameter.name for parameter in own}
     return Command(
         stage.name,
-        HELP[stage.name],
+        HELP.get(stage.name, f"{stage.doing}."),
         (*own, *(p for p in parameters_of(stage.Options) if p.name not in names)),
         call)
 
@@ -71,6 +73,7 @@ def run_stage(workspace: Workspace, name: str, progress: Progress, typed: Mappin
 
 def bring(workspace: Workspace, name: str, request: Request, progress: Progress) -> list[Result]:
     """`bring_up_to_date`, after checking what can be checked at once and saying what will be done."""
+    request = with_one_budget(request)
     check_request(workspace, request)
     say_ahead(workspace, name, request, progress)
     return bring_up_to_date(workspace, name, request, progress)
@@ -110,22 +113,50 @@ def with_new_recording(workspace: Workspace, person: str, typed: dict[str, Any])
     return {**{each.name: each.default for each in fields(STAGES["capture"].Options)}, **typed}
 
 
+def with_one_budget(request: Request) -> Request:
+    """--minutes typed now replaces an --images typed for an earlier model, and the other way round."""
+    typed = request.typed.get("train", {})
+    if ("minutes" in typed) == ("images" in typed):
+        return request
+    other = {"images": 0} if "minutes" in typed else {"minutes": 0.0}
+    return replace(request, typed={**request.typed, "train": {**typed, **other}})
+
+
 def check_request(workspace: Workspace, request: Request) -> None:
     """Refuses at once what a stage would refuse after the long work before it."""
     for name, options in request.typed.items():
         if options.get("motion"):
-            from pipelines.motion.bvh import read_bvh
+            rehearse(Path(options["motion"]))
+        stage = STAGES[name]
+        if stage in AVATAR_STAGES:
+            _check_people(workspace, request, options)
+        if stage.check:
+            stage.check(stage.Options(**options))
 
-            read_bvh(Path(options["motion"]))
-        if STAGES[name] not in AVATAR_STAGES:
-            continue
-        somebody = request.people or workspace.people() or workspace.avatars()
-        in_model = trained_people(workspace, request) if somebody else ()
-        for key in NAMES_A_PERSON:
-            asked = options.get(key)
-            for person in (asked,) if isinstance(asked, str) else asked or ():
-                if person and person not in in_model:
-                    raise _not_in_model(workspace, request, person, in_model)
+
+def _check_people(workspace: Workspace, request: Request, options: Mapping[str, Any]) -> None:
+    """AnrError for somebody the model does not know."""
+    somebody = request.people or workspace.people() or workspace.avatars()
+    in_model = trained_people(workspace, request) if somebody else ()
+    for key in NAMES_A_PERSON:
+        asked = options.get(key)
+        for person in (asked,) if isinstance(asked, str) else asked or ():
+            if person and person not in in_model:
+                raise _not_in_model(workspace, request, person, in_model)
+
+
+def rehearse(motion: Path) -> None:
+    """Drives the mean body with a few frames of a BVH file; AnrError where it cannot be read or cannot drive it."""
+    import numpy as np
+
+    from pipelines.body.model import load_body
+    from pipelines.motion.bvh import read_bvh
+    from pipelines.motion.retarget import retarget
+
+    bvh = read_bvh(motion)
+    few = np.unique(np.linspace(0, bvh.frame_count - 1, REHEARSED_FRAMES).astype(int))
+    body = load_body()
+    retarget(replace(bvh, values=bvh.values[few]), body, np.zeros(len(body.shape_dirs)))
 
 
 def _not_in_model(workspace: Workspace, request: Request, person: str, in_model: tuple[str, ...]) -> AnrError:
@@ -157,7 +188,7 @@ def say_ahead(workspace: Workspace, name: str, request: Request, progress: Progr
 def _typical_s(stage: Stage, request: Request) -> float:
     """What a stage whose input is not there yet will probably take."""
     minutes = request.typed.get("train", {}).get("minutes")
-    return 60 * minutes if stage.name == "train" and minutes else TYPICAL_S[stage.name]
+    return 60 * minutes if stage.name == "train" and minutes else TYPICAL_S.get(stage.name, SOME_S)
 
 
 def duration(seconds: float) -> str:

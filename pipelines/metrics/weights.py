@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import urllib.request
 from dataclasses import dataclass
@@ -70,7 +71,8 @@ def fetch_weights(name: str) -> Path | None:
             partial.write_bytes(answer.read())
         _check(partial, digest)
         partial.replace(target)
-    except (OSError, AnrError):         # no network, a proxy's page instead of the file, a cache that cannot be written
+    except (OSError, http.client.HTTPException, AnrError):
+        # No network, a download cut off, a proxy's page instead of the file, a cache that cannot be written.
         partial.unlink(missing_ok=True)
         return None
     return target
