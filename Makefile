@@ -12,7 +12,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 	@echo "PYTHON=python3.11 make demo    uses another interpreter (3.10, 3.11 or 3.12)"
 
-demo: $(STAMP)  ## two synthetic people through the whole chain: about 12 minutes on two processors
+demo: $(STAMP)  ## two synthetic people through the whole chain: about 10 minutes on two processors
 	$(BIN)/anr --workspace $(WORKSPACE) demo
 
 test: $(STAMP)  ## all tests; they need no network and no GPU
@@ -45,4 +45,8 @@ $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e ".[test]"
+# mediapipe asks for opencv-contrib-python, which needs the system library libGL.so.1; a bare Debian has none. The
+# headless build of the same version has everything but windows, and takes its place.
+	opencv=$$($(BIN)/python -c 'from importlib.metadata import version; print(version("opencv-contrib-python"))') && \
+	  $(BIN)/python -m pip install --quiet --no-deps --force-reinstall opencv-contrib-python-headless==$$opencv
 	touch $@
