@@ -13,7 +13,7 @@ from pipelines.core.errors import AnrError
 from pipelines.core.options import option
 from pipelines.core.records import BodyFit, Camera, Landmarks
 from pipelines.core.stage import Job, Outcome, Progress, Stage
-from pipelines.core.storage import read_json, write_fit
+from pipelines.core.storage import read_json, read_npz, write_fit
 
 if TYPE_CHECKING:
     from pipelines.fitting.residuals import Cloud
@@ -92,11 +92,9 @@ def run(job: Job) -> Outcome:
 
 def read_landmarks(folder: Path) -> tuple[list[Landmarks], np.ndarray]:
     """The landmarks of every captured frame, and (F,) bool: where the person was found."""
-    path = folder / "keypoints.npz"
-    if not path.exists():
-        raise AnrError(f"{path} is missing.", hint="Run `anr keypoints` again.")
-    with np.load(path, allow_pickle=False) as stored:
-        pixels, confidence, world_m, found = (stored[k] for k in ("pixels", "confidence", "world_m", "found"))
+    names = ("pixels", "confidence", "world_m", "found")
+    stored = read_npz(folder / "keypoints.npz", names)
+    pixels, confidence, world_m, found = (stored[name] for name in names)
     return [Landmarks(*row) for row in zip(pixels, confidence, world_m)], found
 
 

@@ -27,7 +27,7 @@ from pipelines.core.errors import AnrError
 from pipelines.core.mapcache import read_maps
 from pipelines.core.options import option
 from pipelines.core.stage import Job, Outcome, Stage
-from pipelines.core.storage import read_fit
+from pipelines.core.storage import read_fit, read_npz
 
 if TYPE_CHECKING:
     from pipelines.detectors.matting import Ground
@@ -116,9 +116,9 @@ def _tasks(job: Job) -> list[Task]:
 
     recording = Recording(job.inputs["capture"])
     fit = read_fit(job.inputs["fit"] / "fit.npz")
-    with np.load(job.inputs["keypoints"] / "keypoints.npz") as stored:
-        landmarks = np.concatenate([stored["pixels"], stored["confidence"][..., None]], axis=-1)
-        found = stored["found"]
+    stored = read_npz(job.inputs["keypoints"] / "keypoints.npz", ("pixels", "confidence", "found"))
+    landmarks = np.concatenate([stored["pixels"], stored["confidence"][..., None]], axis=-1)
+    found = stored["found"]
     px_per_m = recording.camera.K[1, 1] / np.maximum(fit.root_translation[:, 2], 0.2)
     return [Task(frame=k, capture=job.inputs["capture"], mask=job.inputs["keypoints"] / "person_mask" / f"{k:05d}.png",
                  maps=job.inputs["raster"] / "maps" / f"{k:05d}.maps", out=job.folder / "alpha" / f"{k:05d}.png",
@@ -148,7 +148,7 @@ def matte_frame(task: Task) -> dict[str, float]:
         opinion = opinion_with_ground(image, opinion, Ground(ground.colour[part], ground.spread[part]),
                                       GROUND_ZONE_M * task.px_per_m, distance_m <= NEAR_BODY_M)
     possible = None
-    if task.reach_m is not None:
+    if task.reach_m is not None and (regions != NO_REGION).any():
         possible = main_part(opinion, distance_m <= task.reach_m[nearest], regions[part] != NO_REGION)
     alpha[part] = person_alpha(image, opinion, max(2.0, task.band_m * task.px_per_m), core[part], possible)
     write_alpha(task.out, alpha)

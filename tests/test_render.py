@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from pipelines import render, tryon
 from pipelines.body.model import BodyPose, body_height_m, load_body, pose_body, rest_pose
 from pipelines.body.surface import region_map, texel_positions
-from pipelines.core.errors import AnrError
+from pipelines.core.errors import AnrError, UsageError
 from pipelines.core.records import Camera, Motion
 from pipelines.core.stage import Job, Outcome, Progress
 from pipelines.core.storage import camera_to_json, write_json
@@ -53,8 +55,8 @@ def avatar(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.savez(folder / "motions" / f"{person}.npz", joint_names=np.array(body.joint_names),
                  joint_rotations=motion.joint_rotations, root_translation=motion.root_translation,
                  times_s=np.arange(FRAMES) / 12.0, frame_index=np.arange(FRAMES), ok=np.ones(FRAMES, bool))
-    person = {"betas": [0.0] * 10, "camera": camera_to_json(camera), "fps": 12.0, "height_px": TALL_PX,
-              "frames": FRAMES}
+    person = {"betas": [0.0] * 10, "camera": camera_to_json(camera), "fps": 12.0, "projection": "perspective",
+              "height_px": TALL_PX, "frames": FRAMES}
     write_json(folder / "avatar.json", {"schema": 1, "renderer": "anr", "config": config, "body_version": body.version,
                                         "people": {"ada": person, "ben": person}})
     return folder
@@ -154,6 +156,95 @@ def test_results_are_delivered_where_they_were_asked_for(avatar: Path, tmp_path:
     deliver(tmp_path / "v001", render.RenderOptions(**asked))
     assert len(frames_of(tmp_path / "there" / "a.mp4")) == 2
     assert sorted(p.name for p in (tmp_path / "pngs").iterdir()) == ["00000.png", "00001.png"]
+
+
+def test_a_copy_that_fails_leaves_the_old_file_and_nothing_half_written(tmp_path: Path,
+                                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "v001").mkdir()
+    (tmp_path / "v001" / "video.mp4").write_bytes(b"new")
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "a.mp4").write_bytes(b"old")
+
+    def full(source: Path, target: Path) -> None:
+        Path(target).write_bytes(b"n")
+        raise OSError(28, os.strerror(28))
+
+    options = render.RenderOptions(orbit=True, out=str(there / "a.mp4"))
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfile", full)
+        with pytest.raises(AnrError, match="The disk is full"):
+            deliver(tmp_path / "v001", options)
+    assert [p.name for p in there.iterdir()] == ["a.mp4"] and (there / "a.mp4").read_bytes() == b"old"
+    deliver(tmp_path / "v001", options)
+    assert [p.name for p in there.iterdir()] == ["a.mp4"] and (there / "a.mp4").read_bytes() == b"new"
+
+
+def test_without_a_video_there_is_no_copy_but_a_hint(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "00000.png").write_bytes(b"picture")
+    with pytest.raises(AnrError, match="no video to copy") as caught:
+        deliver(tmp_path, render.RenderOptions(orbit=True, out=str(tmp_path / "a.mp4"),
+                                               frames_dir=str(tmp_path / "pngs")))
+    assert "imageio-ffmpeg" in caught.value.hint and not (tmp_path / "a.mp4").exists()
+    assert (tmp_path / "pngs" / "00000.png").read_bytes() == b"picture"
+
+
+@pytest.mark.parametrize(("stage", "options"), [
+    (render, {"orbit": True, "replay": True}), (render, {"replay": True, "size": 128}),
+    (render, {"replay": True, "fps": 12.0}), (render, {}),
+    (tryon, {"face": "ada", "shirt": "ben", "orbit": True, "replay": True}),
+    (tryon, {"face": "ada", "shirt": "ben", "replay": True, "size": 128})])
+def test_contradictions_are_errors_of_the_command(stage, options: dict) -> None:
+    with pytest.raises(UsageError) as caught:
+        stage.STAGE.check(stage.STAGE.Options(**options))
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("frames", ["5:5", "8:4", ":0", "all", "3", "1:2:3", "-4:9", "a:b", " "])
+def test_no_frames_are_refused_before_any_work(frames: str) -> None:
+    with pytest.raises(AnrError, match="--frames") as caught:
+        render.STAGE.check(render.RenderOptions(orbit=True, frames=frames))
+    assert caught.value.hint and not isinstance(caught.value, UsageError)
+
+
+@pytest.mark.parametrize("frames", ["", "0:1", "4:", ":9", " 2 : 3 ", ":"])
+def test_frames_that_may_be_there_are_not(frames: str) -> None:
+    render.STAGE.check(render.RenderOptions(orbit=True, frames=frames))
+
+
+def test_a_background_that_cannot_be_read_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("no picture")
+    write_image(tmp_path / "b.png", np.zeros((4, 4, 3), np.uint8))
+    for background, message in ((tmp_path / "a.png", "not a picture"), (tmp_path, "no background"),
+                                (tmp_path / "c.png", "no background"), ("blue", "no background")):
+        with pytest.raises(AnrError, match=message):
+            render.STAGE.check(render.RenderOptions(orbit=True, background=str(background)))
+    for background in ("capture", "white", "green", "transparent", tmp_path / "b.png"):
+        render.STAGE.check(render.RenderOptions(orbit=True, background=str(background)))
+
+
+@pytest.mark.parametrize("file", ["network.safetensors", "textures.safetensors", "avatar.json", "motions/ada.npz"])
+@pytest.mark.parametrize("left", [-1, 0, 40])
+def test_a_damaged_avatar_is_told_as_such(avatar: Path, tmp_path: Path, file: str, left: int) -> None:
+    shutil.copytree(avatar, tmp_path / "train")
+    damaged = tmp_path / "train" / file
+    content = damaged.read_bytes()
+    damaged.unlink()
+    if left >= 0:
+        damaged.write_bytes(content[:left])
+    with pytest.raises(AnrError) as caught:
+        run(render, tmp_path / "train", tmp_path / "v001", person="ada", replay=True)
+    assert caught.value.hint and list((tmp_path / "v001").iterdir()) == []
+
+
+def test_an_unknown_device_is_refused() -> None:
+    from pipelines.renderers.avatar import best_device
+
+    assert best_device("cpu").type == "cpu" and best_device("auto").type in ("cpu", "cuda")
+    with pytest.raises(AnrError, match="--device tpu") as caught:
+        best_device("tpu")
+    assert caught.value.hint == "Use auto, cpu or cuda."
 
 
 @pytest.mark.parametrize(("options", "message"), [

@@ -174,3 +174,29 @@ def test_a_resumable_stage_begun_anew_and_interrupted_goes_on(workspace: Workspa
     stops[0] = False
     assert made(workspace, "scale") == ["scale"]
     assert made(workspace, "scale") == []
+
+
+@dataclass(frozen=True)
+class ShowOptions:
+    folder: str = option("", "Where copies go.", as_flag=True)
+
+
+def test_only_whether_a_flag_like_option_was_given_counts(workspace: Workspace,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    def show(job: Job) -> Outcome:
+        (job.folder / "copies.txt").write_text(str(bool(job.options.folder)))
+        return Outcome()
+
+    delivered: list[str] = []
+    use(monkeypatch, CAPTURE, Stage("show", 1, "Showing", ShowOptions, show, ("capture",), keeps_options=False,
+                                    deliver=lambda folder, options: delivered.append(options.folder)))
+    made(workspace, "capture", capture=three(workspace))
+    assert made(workspace, "show", show={"folder": "A"}) == ["show"]
+    assert made(workspace, "show", show={"folder": "B"}) == []
+    assert delivered == ["A", "B"]
+    version = newest_version(workspace.person_place("ada", "show"))
+    assert version.made_from["options"] == {"folder": True} and version.manifest["recorded"] == {"folder": "A"}
+    assert [(row.stage, row.state) for row in status(workspace)] == [("capture", "up to date"), ("show", "up to date")]
+    assert made(workspace, "show") == ["show"]
+    assert newest_version(workspace.person_place("ada", "show")).made_from["options"] == {"folder": False}
+    assert [row.state for row in status(workspace)] == ["up to date", "up to date"]

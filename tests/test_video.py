@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,21 @@ def test_a_folder_that_does_not_exist_is_told_in_one_message(tmp_path: Path) -> 
             VideoWriter(tmp_path / "nowhere" / "a.mp4", 64, 64, 10.0) as writer:
         for k in range(50):
             writer.add(_ramp(64, 64, k % 8))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full to stand for a full disk")
+@pytest.mark.parametrize("ending", ["mp4", "webm"])
+def test_a_full_disk_is_told_as_one(tmp_path: Path, ending: str) -> None:
+    writer = VideoWriter(tmp_path / "other.mp4", 32, 32, 10.0)
+    partial = writer._partial.with_name(writer._partial.name.replace("other", "a").replace("mp4", ending))
+    writer.abandon()
+    partial.symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"No space left on device") as caught, \
+            VideoWriter(tmp_path / f"a.{ending}", 32, 32, 10.0) as writer:
+        for k in range(8):
+            writer.add(_ramp(32, 32, k))
+    assert caught.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:

@@ -7,28 +7,34 @@ from typing import Any
 
 
 def option(default: Any, help: str, *, flag: str = "", recorded_only: bool = False, repeat: bool = False,
-           file: bool = False) -> Any:
+           file: bool = False, as_flag: bool = False) -> Any:
     """A field of a stage's options.
 
     flag           the command-line flag when it is not the field's name with dashes
     recorded_only  written to the manifest, but a different value makes no result out of date
     repeat         the flag may be given several times (the field holds a tuple)
     file           where the value names a file or folder, its content decides the result, not its name
+    as_flag        only whether there is a value decides the result; the value itself is written down
     """
-    metadata = {"help": help, "flag": flag, "recorded_only": recorded_only, "repeat": repeat, "file": file}
+    metadata = {"help": help, "flag": flag, "recorded_only": recorded_only, "repeat": repeat, "file": file,
+                "as_flag": as_flag}
     return dataclasses.field(default=default, metadata=metadata)
 
 
 def identity_of(options: Any) -> dict[str, Any]:
     """The part of the options that decides the result, as plain JSON values."""
-    return {f.name: _plain(getattr(options, f.name)) for f in dataclasses.fields(options)
-            if not f.metadata.get("recorded_only")}
+    return {f.name: bool(value) if f.metadata.get("as_flag") else _plain(value)
+            for f, value in _values(options) if not f.metadata.get("recorded_only")}
 
 
 def recorded_of(options: Any) -> dict[str, Any]:
     """The part of the options that is only written down."""
-    return {f.name: _plain(getattr(options, f.name)) for f in dataclasses.fields(options)
-            if f.metadata.get("recorded_only")}
+    return {f.name: _plain(value) for f, value in _values(options)
+            if f.metadata.get("recorded_only") or f.metadata.get("as_flag")}
+
+
+def _values(options: Any) -> list[tuple[dataclasses.Field[Any], Any]]:
+    return [(f, getattr(options, f.name)) for f in dataclasses.fields(options)]
 
 
 def _plain(value: Any) -> Any:

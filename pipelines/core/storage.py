@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
+import zlib
+from collections.abc import Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,9 @@ import numpy as np
 
 from pipelines.core.errors import AnrError
 from pipelines.core.records import BodyFit, Camera
+
+MISSING = "Run the command again; `anr status --verify` finds damage."
+DAMAGED = "Delete that version folder and run again."
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -21,10 +28,29 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        hint = "Run the command again; `anr status --verify` finds damage."
-        raise AnrError(f"{path} is missing.", hint) from None
+        raise AnrError(f"{path} is missing.", hint=MISSING) from None
     except ValueError as error:
-        raise AnrError(f"{path} is damaged: {error}.", hint="Delete that version folder and run again.") from None
+        raise AnrError(f"{path} is damaged: {error}.", hint=DAMAGED) from None
+
+
+def read_npz(path: Path, names: Iterable[str] = ()) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file; AnrError where it is missing, damaged or lacks one of `names`."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise AnrError(f"{path} is missing.", hint=MISSING) from None
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)):       # anything else numpy would take for a single array
+            pass
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    # The wrong byte may be in the archive's table, an entry's flags (RuntimeError), its content or an array's header.
+    except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, RuntimeError) as error:
+        raise AnrError(f"{path} is damaged: {error}.", hint=DAMAGED) from None
+    absent = [name for name in names if name not in arrays]
+    if absent:
+        raise AnrError(f"{path} is damaged: it has no {', '.join(absent)}.", hint=DAMAGED)
+    return arrays
 
 
 def camera_to_json(camera: Camera) -> dict[str, Any]:
@@ -44,5 +70,6 @@ def write_fit(path: Path, fit: BodyFit) -> None:
 
 def read_fit(path: Path) -> BodyFit:
     """Reads `fit.npz` (one row per captured frame, always finite)."""
-    with np.load(path, allow_pickle=False) as stored:
-        return BodyFit(**{f.name: stored[f.name] for f in fields(BodyFit)})
+    names = [f.name for f in fields(BodyFit)]
+    stored = read_npz(path, names)
+    return BodyFit(**{name: stored[name] for name in names})

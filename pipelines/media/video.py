@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 from types import TracebackType
@@ -122,9 +123,11 @@ class VideoWriter:
             self._process.kill()
             complaint = self._process.stderr.read().decode(errors="replace")
         self.abandon()
+        if "No space left" in complaint:                 # ffmpeg tells it in words; told on as what it is
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path)) from error
         reason = complaint.strip().splitlines()[-1] if complaint.strip() else str(error or "it gave no reason")
         raise AnrError(f"ffmpeg stopped while writing {self.path.name}: {reason}",
-                       hint="Check that the disk is not full and the folder can be written.") from error
+                       hint="Check that the folder is there and can be written.") from error
 
     def _release(self) -> None:
         for pipe in (self._process.stdin, self._process.stderr):

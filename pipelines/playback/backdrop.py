@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.core.errors import AnrError
 from pipelines.media.images import read_image
-from pipelines.playback.request import CAPTURE, COLOURS, TRANSPARENT
+from pipelines.playback.request import CAPTURE, COLOURS, TRANSPARENT, background_picture
 from pipelines.playback.shots import Sitting
 
 
@@ -27,11 +26,7 @@ def backdrop(name: str, width: int, height: int, plate: Path, sitting: Sitting |
         picture = read_image(plate)
         middle = sitting.middle_column / picture.shape[1] if sitting else 0.5
         return covering(picture, width, height, middle)
-    path = Path(name)
-    if not path.is_file():
-        raise AnrError(f"There is no background {name!r}.",
-                       hint=f"Use {CAPTURE}, {', '.join(COLOURS)}, {TRANSPARENT} or a picture file.")
-    return covering(read_image(path), width, height, 0.5)
+    return covering(background_picture(name), width, height, 0.5)
 
 
 def covering(picture: np.ndarray, width: int, height: int, middle: float) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 from pipelines.body.model import Body, pose_body
 from pipelines.core.records import Camera, SurfaceMaps
 from pipelines.core.stage import Progress
-from pipelines.geometry.cameras import project
+from pipelines.geometry.cameras import camera_for_maps, project
 from pipelines.media.images import write_image
 from pipelines.media.sheets import fit_height, spread, strip
 from pipelines.media.video import VideoWriter, available
@@ -42,6 +42,7 @@ class Actor:
     body: Body
     betas: np.ndarray                   # (S,)
     texture: torch.Tensor               # (C, 256, 256)
+    projection: str                     # how the maps were drawn that the network learnt from
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,7 @@ def _maps_ahead(shot: Shot, actor: Actor) -> Iterator[tuple[SurfaceMaps, np.ndar
 
     def draw(k: int) -> tuple[SurfaceMaps, np.ndarray]:
         verts, joints = pose_body(actor.body, actor.betas, shot.pose(k))
-        camera = shot.cameras[k]
+        camera = camera_for_maps(shot.cameras[k], verts, actor.projection)
         box = body_box(project(verts, camera), camera)
         body = actor.body
         return surface_maps(body.faces, body.uvs, body.face_uvs, verts, camera, box), project(joints, camera)

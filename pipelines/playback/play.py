@@ -50,7 +50,7 @@ def play(folder: Path, avatar: Avatar, person: AvatarPerson, texture: torch.Tens
     background = backdrop(options.background, camera.width, camera.height, person.background,
                           None if way == "replay" else sitting)
     setting = Setting(background, options.background == CAPTURE, video_name(options), bool(options.frames_dir))
-    figures = film(folder, shot, Actor(avatar, body, betas, texture), setting, progress)
+    figures = film(folder, shot, Actor(avatar, body, betas, texture, person.projection), setting, progress)
     camera_follows = not np.array_equal(camera.world_to_camera, shot.cameras[-1].world_to_camera)
     write_json(folder / "render.json", {
         **told, "way": way, **source, "options": asdict(options), "fps": shot.fps, "frames": len(shot),

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipelines.core.errors import AnrError
+from pipelines.core.errors import AnrError, UsageError
 from pipelines.core.options import option
+from pipelines.core.workspace import explained_os_errors
+
+if TYPE_CHECKING:
+    import numpy as np
 
 COLOURS = {"white": (255, 255, 255), "green": (0, 177, 64)}     # green as in chroma keying
 TRANSPARENT = "transparent"
@@ -25,32 +32,37 @@ class PlaybackOptions:
     frames: str = option("", "Only frames A:B (half-open); capture frames with --replay.")
     size: int = option(0, "Height of the picture in pixels; 0 = the capture's.")
     fps: float = option(0.0, "Frames per second; 0 = the motion's own, at most 30.")
-    view_deg: float = option(20.0, "Where the camera stands: degrees from the front towards the person's left.")
+    view_deg: float = option(20.0, "Where the camera of --motion stands: degrees from the front to the person's left.")
     background: str = option(CAPTURE, "capture, white, green, transparent (a .webm video), or a picture file.",
                              file=True)
-    frames_dir: str = option("", "Also write every frame as PNG, 00012.png, into this folder.")
+    frames_dir: str = option("", "Also write every frame as PNG, 00012.png, into this folder.", as_flag=True)
     out: str = option("", "Copy the video to this file.", recorded_only=True)
     device: str = option("auto", "auto, cpu or cuda.", recorded_only=True)
 
 
 def chosen_way(options: PlaybackOptions) -> str:
-    """"motion", "orbit" or "replay"; "" when none was chosen, AnrError when more than one was."""
+    """"motion", "orbit" or "replay"; "" when none was chosen, UsageError when more than one was."""
     chosen = [way for way in WAYS if getattr(options, way)]
     if len(chosen) > 1:
-        raise AnrError(f"Only one of {', '.join(f'--{way}' for way in chosen)} can be rendered at a time.",
-                       hint="Run the command once for each.")
+        raise UsageError(f"Only one of {', '.join(f'--{way}' for way in chosen)} can be rendered at a time.",
+                         hint="Run the command once for each.")
     return chosen[0] if chosen else ""
 
 
 def check(options: PlaybackOptions) -> None:
-    """Refuses before any work what could only fail after it."""
+    """Refuses before any work what could only fail after it; UsageError where options contradict each other."""
     if options.size and not 64 <= options.size <= 4096:
         raise AnrError(f"--size {options.size} is not between 64 and 4096 pixels.",
                        hint="Leave it away: the capture's size looks best.")
     if options.size and options.replay:
-        raise AnrError("--replay has the capture's size.", hint="Leave --size away.")
+        raise UsageError("--replay has the capture's size.", hint="Leave --size away.")
+    if options.fps and options.replay:
+        raise UsageError("--replay has the capture's times.", hint="Leave --fps away.")
     if options.fps < 0 or options.fps > 240:
         raise AnrError(f"--fps {options.fps:g} is not a frame rate.", hint="Leave it away, or use up to 240.")
+    _check_frames(options.frames)
+    if options.background not in (CAPTURE, *COLOURS, TRANSPARENT):
+        background_picture(options.background)
     ending = video_name(options).rpartition(".")[2]
     if options.out and Path(options.out).suffix.lower() != f".{ending}":
         kind = "A transparent video" if options.background == TRANSPARENT else "The video"
@@ -82,19 +94,51 @@ def seconds_expected(options: PlaybackOptions, captured_frames: int, height: int
     return 6.0 + frames * (0.02 + 0.9e-6 * pixels)
 
 
-def deliver(folder: Path, options: PlaybackOptions) -> None:
-    """Copies a complete result to where it was asked for."""
-    import shutil
+def background_picture(name: str) -> np.ndarray:
+    """(H, W, 3) uint8 of a background that is a picture file; AnrError where it is none."""
+    from pipelines.media.images import read_image
 
-    if options.out:
-        check(options)
-        target = Path(options.out)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / video_name(options), target)
+    if not Path(name).is_file():
+        raise AnrError(f"There is no background {name!r}.",
+                       hint=f"Use {CAPTURE}, {', '.join(COLOURS)}, {TRANSPARENT} or a picture file.")
+    return read_image(Path(name))
+
+
+def deliver(folder: Path, options: PlaybackOptions) -> None:
+    """Copies a complete result to where it was asked for; each file appears there whole or not at all."""
     if options.frames_dir:
-        Path(options.frames_dir).mkdir(parents=True, exist_ok=True)
         for frame in sorted((folder / "frames").glob("*.png")):
-            shutil.copyfile(frame, Path(options.frames_dir) / frame.name)
+            _copy(frame, Path(options.frames_dir) / frame.name)
+    if options.out:
+        video = folder / video_name(options)
+        if not video.exists():
+            raise AnrError(f"There is no video to copy to {options.out}: it was rendered without ffmpeg.",
+                           hint=f"Its frames are in {folder / 'frames'}. For a video: pip install imageio-ffmpeg "
+                                f"ffmpeg-python, delete {folder} and run the command again.")
+        _copy(video, Path(options.out))
+
+
+def _copy(source: Path, target: Path) -> None:
+    partial = target.with_name(f"{target.name}.partial")
+    with explained_os_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(source, partial)
+            os.replace(partial, target)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def _check_frames(text: str) -> None:
+    """Refuses what is no range, or an empty one, however long the motion is."""
+    from pipelines.motion.timing import frame_range
+
+    start, _, end = (part.strip() for part in text.partition(":"))
+    if end.isdecimal() and (start or "0").isdecimal() and int(start or 0) >= int(end):
+        raise AnrError(f"--frames {text} holds no frame.", hint="The first is included, the last is not: "
+                                                                "--frames 0:100 are a hundred.")
+    frame_range(text, sys.maxsize)
 
 
 def _can_write(folder: Path) -> bool:

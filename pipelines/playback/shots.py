@@ -10,6 +10,7 @@ import numpy as np
 from pipelines.body.model import Body, body_height_m, pose_body, rest_body
 from pipelines.core.errors import AnrError
 from pipelines.core.records import BodyPose, Camera, Motion
+from pipelines.core.storage import read_npz
 from pipelines.geometry.cameras import project
 from pipelines.geometry.rotations import rotation_between, rotation_from_vector
 from pipelines.motion.timing import frame_range
@@ -84,11 +85,11 @@ def read_captured(path: Path) -> tuple[Motion, np.ndarray, np.ndarray]:
     """The fitted motion kept with an avatar, its frame indices (F,) and times (F,)."""
     if not path.exists():
         raise AnrError(f"The avatar has no captured motion {path.name}.", hint="Train it again: anr train --fresh")
-    with np.load(path) as stored:
-        times = stored["times_s"]
-        fps = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 24.0
-        return (Motion(stored["joint_rotations"].astype(float), stored["root_translation"].astype(float), float(fps)),
-                stored["frame_index"], times)
+    stored = read_npz(path, ("times_s", "joint_rotations", "root_translation", "frame_index"))
+    times = stored["times_s"]
+    fps = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 24.0
+    return (Motion(stored["joint_rotations"].astype(float), stored["root_translation"].astype(float), float(fps)),
+            stored["frame_index"], times)
 
 
 def replay(captured: Motion, frame_index: np.ndarray, times_s: np.ndarray, camera: Camera, frames: str) -> Shot:

@@ -17,6 +17,7 @@ from pipelines.renderers import build_renderer
 from pipelines.renderers.texture import sample_texture
 
 SCHEMA = 1                              # of avatar.json
+DEVICES = ("auto", "cpu", "cuda")
 AGAIN = "Train it again: anr train --fresh"
 
 
@@ -28,6 +29,7 @@ class AvatarPerson:
     betas: np.ndarray                   # (S,)
     camera: Camera                      # the capture's
     fps: float                          # the capture's
+    projection: str                     # of the surface maps it learnt from: "perspective" or "weak"
     height_px: float                    # how tall the person stands in the captured picture (median)
     background: Path                    # PNG, the clean plate at capture size
     motion: Path                        # npz, the fitted motion (see `pipelines.train`)
@@ -56,6 +58,7 @@ def load_avatar(folder: Path, device: str = "auto") -> Avatar:
 
     device  "auto" (CUDA where there is one), "cpu" or "cuda"
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from pipelines.body.model import load_body
@@ -74,7 +77,7 @@ def load_avatar(folder: Path, device: str = "auto") -> Avatar:
         textures = load_file(folder / "textures.safetensors")
     except FileNotFoundError as error:
         raise AnrError(f"The avatar in {folder} is incomplete: {error}.", hint=AGAIN) from None
-    except (RuntimeError, ValueError) as error:
+    except (SafetensorError, RuntimeError, ValueError) as error:
         raise AnrError(f"The avatar in {folder} is damaged: {error}.", hint=AGAIN) from None
     renderer = renderer.to(where).to(memory_format=torch.channels_last).eval().requires_grad_(False)
     people = {name: _person(folder, name, stored) for name, stored in description["people"].items()}
@@ -84,8 +87,8 @@ def load_avatar(folder: Path, device: str = "auto") -> Avatar:
 
 def _person(folder: Path, name: str, stored: dict[str, Any]) -> AvatarPerson:
     return AvatarPerson(name, np.array(stored["betas"], float), camera_from_json(stored["camera"]),
-                        float(stored["fps"]), float(stored["height_px"]), folder / "backgrounds" / f"{name}.png",
-                        folder / "motions" / f"{name}.npz")
+                        float(stored["fps"]), stored["projection"], float(stored["height_px"]),
+                        folder / "backgrounds" / f"{name}.png", folder / "motions" / f"{name}.npz")
 
 
 def render_person(avatar: Avatar, texture: torch.Tensor, maps: SurfaceMaps) -> tuple[np.ndarray, np.ndarray]:
@@ -124,6 +127,9 @@ def draw(renderer: torch.nn.Module, features: torch.Tensor, normal: torch.Tensor
 
 
 def best_device(name: str) -> torch.device:
+    """What "auto", "cpu" or "cuda" stands for here; AnrError for another name and where there is no CUDA."""
+    if name not in DEVICES:
+        raise AnrError(f"--device {name} is not known.", hint=f"Use {', '.join(DEVICES[:-1])} or {DEVICES[-1]}.")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
