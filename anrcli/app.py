@@ -20,8 +20,8 @@ from anrcli.commands import COMMANDS
 from anrcli.commands.command import DEFAULT_WORKSPACE, Command, Parameter, Report
 from anrcli.commands.doctor import is_missing_part, remedy_for
 from anrcli.console import Console, native_messages_aside
-from pipelines.core.errors import AnrError, UsageError
-from pipelines.core.workspace import Workspace, explained_os_errors
+from pipelines.core.errors import AnrError, UsageError, explained_os_errors
+from pipelines.core.workspace import Workspace
 
 DONE, BUG, USAGE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3, 130
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]     # click's ClickException, wherever typer keeps it now

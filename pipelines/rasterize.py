@@ -75,29 +75,14 @@ def maps_path(folder: Path, frame: int) -> Path:
 def body_maps(fit: BodyFit, row: int, camera: Camera, projection: str, rasterize) -> SurfaceMaps:  # type: ignore[no-untyped-def]
     """The maps of one row of the fit, in a box around the body."""
     from pipelines.body.model import load_body, pose_body
-    from pipelines.geometry.cameras import camera_for_maps
+    from pipelines.geometry.cameras import box_around, camera_for_maps
     from pipelines.rasterizers.cpu import surface_maps
 
     body = load_body()
     verts, _ = pose_body(body, fit.betas, fit.pose(row))
     camera = camera_for_maps(camera, verts, projection)
-    return surface_maps(body.faces, body.uvs, body.face_uvs, verts, camera, body_box(verts, camera), rasterize)
-
-
-def body_box(verts: np.ndarray, camera: Camera) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1: the body's bounds in the picture and a margin, clipped to the picture; never empty."""
-    from pipelines.geometry.cameras import project
-
-    pixels = project(verts, camera)
-    pixels = pixels[np.isfinite(pixels).all(axis=1)]
-    if not len(pixels):
-        return 0, 0, min(16, camera.width), min(16, camera.height)
-    low, high = pixels.min(axis=0), pixels.max(axis=0)
-    margin = MARGIN * (high[1] - low[1])
-    size = np.array([camera.width, camera.height])
-    start = np.clip(np.floor(low - margin), 0, size - 1).astype(int)
-    end = np.clip(np.ceil(high + margin), start + 1, size).astype(int)
-    return int(start[0]), int(start[1]), int(end[0]), int(end[1])
+    box = box_around(verts, camera, MARGIN)
+    return surface_maps(body.faces, body.uvs, body.face_uvs, verts, camera, box, rasterize)
 
 
 def _in_threads(work, rows: Iterable[int]) -> Iterator[float]:  # type: ignore[no-untyped-def]

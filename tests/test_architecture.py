@@ -146,8 +146,6 @@ def test_only_stages_and_core_touch_stage_folders(path: Path) -> None:
     if part_of_file(path) in ("core", "stage", "chain", "anrcli"):
         return
     for module, line in imports(path):
-        if module == "pipelines.core.workspace.explained_os_errors":        # words for a full disk, no folders
-            continue
         assert not module.startswith(("pipelines.core.workspace", "pipelines.core.stage.Job")), \
             f"{name_of(path)}:{line} knows about stage folders ({module})"
 

@@ -131,7 +131,7 @@ def test_nothing_is_out_of_date_after_the_demo(demo: Report, workspace: Path) ->
 
 def test_render_delivers_frames_and_a_copy(demo: Report, workspace: Path, tmp_path: Path) -> None:
     report = anrcli.render(workspace=workspace, person="ada", replay=True, frames="4:8", background="transparent",
-                           frames_dir=str(tmp_path / "png"), fps=15.0)
+                           frames_dir=str(tmp_path / "png"))
     assert sorted(path.name for path in (tmp_path / "png").iterdir()) == [f"{n:05d}.png" for n in range(4, 8)]
     import cv2
 

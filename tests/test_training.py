@@ -184,6 +184,7 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for folder in folders.values():
         folder.mkdir()
     (folders["raster"] / "maps").mkdir()
+    write_json(folders["raster"] / "raster.json", {"projection": "perspective", "rasterizer": "cpu"})
     (folders["matte"] / "alpha").mkdir()
     body, camera = load_body(), camera_from_fov(SIZE, SIZE, 40.0)
     writer = RecordingWriter(folders["capture"], camera)
@@ -486,7 +487,7 @@ def test_a_frame_with_nobody_in_its_matte_never_teaches(person: dict[str, Path],
     matte = tmp_path / "matte"
     shutil.copytree(person["matte"], matte)
     empty = json.loads((person["keyframes"] / "keyframes.json").read_text())["frames"][0]
-    write_alpha(matte / "alpha" / f"{empty:05d}.png", np.zeros_like(Recording(person["capture"]).image(0)[..., 0], float))
+    write_alpha(matte / "alpha" / f"{empty:05d}.png", np.zeros((SIZE, SIZE)))
     trained(tmp_path / "train", {"ada": {**person, "matte": matte}}, images=2)
     split = json.loads((tmp_path / "train" / "split.json").read_text())
     assert empty not in split["train"]["ada"] and empty not in split["keyframes"]["ada"]

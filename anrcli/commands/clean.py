@@ -10,8 +10,9 @@ from pathlib import Path
 
 from anrcli.commands.command import Command, Parameter, Report
 from pipelines.chain import AVATAR_STAGES, PERSON_STAGES
+from pipelines.core.errors import explained_os_errors
 from pipelines.core.stage import Progress, Stage
-from pipelines.core.workspace import Workspace, explained_os_errors, newest_version, partial_folders, versions
+from pipelines.core.workspace import Workspace, newest_version, partial_folders, versions
 
 
 def clean(workspace: Workspace, progress: Progress, dry_run: bool = False, interrupted: bool = False) -> Report:

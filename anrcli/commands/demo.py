@@ -10,8 +10,9 @@ import numpy as np
 from anrcli.commands.command import Command, Parameter, Report
 from anrcli.commands.stages import bring
 from pipelines.chain import Request, trained_people
+from pipelines.core.errors import explained_os_errors
 from pipelines.core.stage import Progress
-from pipelines.core.workspace import Workspace, explained_os_errors, newest_version
+from pipelines.core.workspace import Workspace, newest_version
 
 if TYPE_CHECKING:
     from pipelines.body.model import Body

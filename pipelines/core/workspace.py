@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.errors import AnrError
+from pipelines.core.errors import AnrError, explained_os_errors
 from pipelines.core.storage import read_json, write_json
 
 SCHEMA = 1
@@ -186,22 +186,6 @@ def content_digest(path: Path) -> str:
 def digest_of(value: Any) -> str:
     """sha256 of a JSON value, independent of key order."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-@contextmanager
-def explained_os_errors(place: Path) -> Iterator[None]:
-    """Turns a full disk and a folder that cannot be written into messages."""
-    try:
-        yield
-    except OSError as problem:
-        if problem.errno == errno.ENOSPC:
-            hint = "Free some space (`anr clean` removes old versions) and run the command again."
-            raise AnrError(f"The disk is full: could not finish writing to {place}. Nothing half-written was left; "
-                           "a training keeps its last checkpoint.", hint) from problem
-        if problem.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise AnrError(f"{problem.filename or place} cannot be written: {problem.strerror}.",
-                           hint="Choose another --workspace, or mend the folder's permissions.") from problem
-        raise
 
 
 @contextmanager

@@ -57,6 +57,23 @@ def camera_from_fov(width: int, height: int, fov_deg: float) -> Camera:
     return Camera(K=np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]]), width=width, height=height)
 
 
+def box_around(verts: np.ndarray, camera: Camera, margin: float) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1: where vertices (V, 3) lie in the picture, and a margin; clipped to the picture, never empty.
+
+    margin  on each side, as a share of their height in the picture
+    """
+    pixels = project(verts, camera)
+    pixels = pixels[np.isfinite(pixels).all(axis=1)]
+    if not len(pixels):
+        return 0, 0, min(16, camera.width), min(16, camera.height)
+    low, high = pixels.min(axis=0), pixels.max(axis=0)
+    around = margin * (high[1] - low[1])
+    size = np.array([camera.width, camera.height])
+    start = np.clip(np.floor(low - around), 0, size - 1).astype(int)
+    end = np.clip(np.ceil(high + around), start + 1, size).astype(int)
+    return int(start[0]), int(start[1]), int(end[0]), int(end[1])
+
+
 def camera_for_maps(camera: Camera, verts: np.ndarray, projection: str) -> Camera:
     """The camera that a posed body (V, 3) is rasterised with: itself, or for "weak" one depth for the whole body.
 

@@ -16,7 +16,7 @@ import numpy as np
 from pipelines.body.model import Body, pose_body
 from pipelines.core.records import Camera, SurfaceMaps
 from pipelines.core.stage import Progress
-from pipelines.geometry.cameras import camera_for_maps, project
+from pipelines.geometry.cameras import box_around, camera_for_maps, project
 from pipelines.media.images import write_image
 from pipelines.media.sheets import fit_height, spread, strip
 from pipelines.media.video import VideoWriter, available
@@ -89,26 +89,13 @@ def film(folder: Path, shot: Shot, actor: Actor, setting: Setting, progress: Pro
     return {"frames": float(len(shot)), "frames_per_s": round(len(shot) / max(seconds, 1e-6), 2)}
 
 
-def body_box(pixels: np.ndarray, camera: Camera) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1: bounds of projected vertices (V, 2) with a margin, within the picture; never empty."""
-    pixels = pixels[np.isfinite(pixels).all(axis=1)]
-    if not len(pixels):
-        return 0, 0, min(16, camera.width), min(16, camera.height)
-    low, high = pixels.min(axis=0), pixels.max(axis=0)
-    margin = MARGIN * (high[1] - low[1])
-    size = np.array([camera.width, camera.height])
-    start = np.clip(np.floor(low - margin), 0, size - 1).astype(int)
-    end = np.clip(np.ceil(high + margin), start + 1, size).astype(int)
-    return int(start[0]), int(start[1]), int(end[0]), int(end[1])
-
-
 def _maps_ahead(shot: Shot, actor: Actor) -> Iterator[tuple[SurfaceMaps, np.ndarray]]:
     """Maps and joint pixels (J, 2) of each frame in order, drawn in a thread while the network works."""
 
     def draw(k: int) -> tuple[SurfaceMaps, np.ndarray]:
         verts, joints = pose_body(actor.body, actor.betas, shot.pose(k))
         camera = camera_for_maps(shot.cameras[k], verts, actor.projection)
-        box = body_box(project(verts, camera), camera)
+        box = box_around(verts, camera, MARGIN)
         body = actor.body
         return surface_maps(body.faces, body.uvs, body.face_uvs, verts, camera, box), project(joints, camera)
 

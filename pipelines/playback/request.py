@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.core.errors import AnrError, UsageError
+from pipelines.core.errors import AnrError, UsageError, explained_os_errors
 from pipelines.core.options import option
-from pipelines.core.workspace import explained_os_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +31,7 @@ class PlaybackOptions:
     frames: str = option("", "Only frames A:B (half-open); capture frames with --replay.")
     size: int = option(0, "Height of the picture in pixels; 0 = the capture's.")
     fps: float = option(0.0, "Frames per second; 0 = the motion's own, at most 30.")
-    view_deg: float = option(20.0, "Where the camera of --motion stands: degrees from the front to the person's left.")
+    view_deg: float = option(10.0, "Where the camera of --motion stands: degrees from the front to the person's left.")
     background: str = option(CAPTURE, "capture, white, green, transparent (a .webm video), or a picture file.",
                              file=True)
     frames_dir: str = option("", "Also write every frame as PNG, 00012.png, into this folder.", as_flag=True)
