@@ -172,8 +172,8 @@ def test_batch_values_are_in_the_papers_ranges() -> None:
 
 # ---- a tiny person through both stages ------------------------------------------------------------------------------
 
-TINY = dataclasses.replace(PRESETS["draft"], unshuffle=2, widths=(8, 12), latent_channels=5, window=(48, 32), batch=2,
-                           images=12, warm_up=2)
+TINY = dataclasses.replace(PRESETS["draft"], minutes=0.0, unshuffle=2, widths=(8, 12), latent_channels=5,
+                           window=(48, 32), batch=2, images=12, warm_up=2)
 
 
 @pytest.fixture(scope="module")
