@@ -31,7 +31,9 @@ class FitOptions:
 
 
 def run(job: Job) -> Outcome:
-    """Writes `fit.npz`, `overlay.mp4` and `residuals.png`."""
+    """Writes `fit.npz`, `overlay.mp4`, `residuals.png` and `body.glb` (the fitted shape at rest)."""
+    from pipelines.body.export import write_mesh
+    from pipelines.body.model import load_body, rest_body
     from pipelines.fitting.outline import outline_from
     from pipelines.fitting.residuals import cloud_from
     from pipelines.fitting.solver import Clip, fit_clip
@@ -82,12 +84,14 @@ def run(job: Job) -> Outcome:
     write_fit(job.folder / "fit.npz", fit)
     write_overlay(job.folder / "overlay.mp4", recording, fit, job.progress)
     write_plot(job.folder / "residuals.png", fit, tall_px, recording.times_s)
+    body = load_body()
+    write_mesh(job.folder / "body.glb", body, rest_body(body, fit.betas)[0])
     figures = {"residual_px": float(np.median(fit.residual_px[found])), "residual_share": share, "lost_share": lost,
                "height_m": _height(fit)}
     if np.isfinite(fit.residual_mm).any():
         figures["residual_mm"] = float(np.nanmedian(fit.residual_mm))
     outputs = {"overlay": "overlay.mp4"} if (job.folder / "overlay.mp4").exists() else {}
-    return Outcome(figures=figures, outputs={**outputs, "residuals": "residuals.png"})
+    return Outcome(figures=figures, outputs={**outputs, "residuals": "residuals.png", "body": "body.glb"})
 
 
 def read_landmarks(folder: Path) -> tuple[list[Landmarks], np.ndarray]:

@@ -375,3 +375,20 @@ def test_texel_positions_are_where_the_surface_has_that_uv() -> None:
         bary = np.linalg.solve(np.vstack([corners.T, np.ones(3)]), texel)
         np.testing.assert_allclose(positions[row, column], bary @ body.verts[body.faces[faces[row, column]]], atol=1e-6)
     assert np.isnan(positions[faces < 0]).all()
+
+
+@pytest.mark.parametrize("kind", ["glb", "obj"])
+def test_a_written_mesh_is_read_back_with_its_surface_and_texture_coordinates(body: Body, tmp_path: Path,
+                                                                              kind: str) -> None:
+    import trimesh
+
+    from pipelines.body.export import write_mesh
+
+    write_mesh(tmp_path / f"body.{kind}", body, body.verts)
+    mesh = trimesh.load(tmp_path / f"body.{kind}", force="mesh", process=False)
+    assert len(mesh.faces) == len(body.faces)
+    np.testing.assert_allclose(mesh.triangles, body.verts[body.faces], atol=1e-5)
+    uvs = mesh.visual.uv[mesh.faces] * [1, -1] + [0, 1]
+    np.testing.assert_allclose(uvs, body.uvs[body.face_uvs], atol=1e-5)
+    mesh.merge_vertices(merge_tex=True, merge_norm=True)
+    assert mesh.is_watertight
