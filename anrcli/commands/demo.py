@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipelines.body.model import Body
 
 PEOPLE = ("ada", "ben")
-SECONDS, SIZE, MINUTES, WALK_SECONDS = 8.0, 512, 8.0, 4.0
+SECONDS, SIZE, MINUTES, WALK_SECONDS = 8.0, 512, 7.0, 4.0
 WALK_FPS = 24.0
 ANY_LENGTH = 10**9                      # frames: how long the videos are is not known when --frames is checked
 REST_MINUTES = 2.5                      # filming, fitting, mattes, three videos; only said
