@@ -28,12 +28,13 @@ MOST_LOST = 0.35                        # the gate: share of frames that cannot 
 class FitOptions:
     smooth: float = option(0.08, "Width of the smoothing over time, in seconds; 0 switches it off.")
     accept: bool = option(False, "Take a fit that the gate refuses.", recorded_only=True)
+    vertices: bool = option(False, "Also write the posed mesh of every frame, vertices_m, to fit.npz.")
 
 
 def run(job: Job) -> Outcome:
     """Writes `fit.npz`, `overlay.mp4`, `residuals.png` and `body.glb` (the fitted shape at rest)."""
     from pipelines.body.export import write_mesh
-    from pipelines.body.model import load_body, rest_body
+    from pipelines.body.model import load_body, pose_body, rest_body
     from pipelines.fitting.outline import outline_from
     from pipelines.fitting.residuals import cloud_from
     from pipelines.fitting.solver import Clip, fit_clip
@@ -81,10 +82,12 @@ def run(job: Job) -> Outcome:
         job.progress.warn(f"{int((~fit.ok).sum())} of {len(fit.ok)} frames are not to be trusted and are told by their "
                           f"neighbours: {ranges(~fit.ok)}.")
 
-    write_fit(job.folder / "fit.npz", fit)
+    body = load_body()
+    rows = range(len(fit.frame_index)) if job.options.vertices else ()
+    posed = [pose_body(body, fit.betas, fit.pose(row))[0] for row in rows]
+    write_fit(job.folder / "fit.npz", fit, np.stack(posed) if posed else None)
     write_overlay(job.folder / "overlay.mp4", recording, fit, job.progress)
     write_plot(job.folder / "residuals.png", fit, tall_px, recording.times_s)
-    body = load_body()
     write_mesh(job.folder / "body.glb", body, rest_body(body, fit.betas)[0])
     figures = {"residual_px": float(np.median(fit.residual_px[found])), "residual_share": share, "lost_share": lost,
                "height_m": _height(fit)}

@@ -366,3 +366,16 @@ def test_landmarks_lie_where_their_names_say() -> None:
             np.testing.assert_allclose(at[name] * [-1, 1, 1], at[name[:-2] + "_r"], atol=0.01, err_msg=name)
     assert at["eye_l"][1] > at["nose"][1] > at["mouth_l"][1] > at["shoulder_l"][1] > at["hip_l"][1] > at["knee_l"][1]
     assert at["nose"][2] > at["ear_l"][2] and at["toe_l"][2] > at["heel_l"][2] + 0.15
+
+
+def test_vertices_are_written_on_request_where_the_model_poses_them(tmp_path: Path, model: Model) -> None:
+    from pipelines.body.model import load_body, pose_body
+
+    inputs = write_person(tmp_path, model, 6)
+    (tmp_path / "fit").mkdir()
+    STAGE.run(Job(tmp_path / "fit", FitOptions(vertices=True), inputs, Progress()))
+    fit = read_fit(tmp_path / "fit" / "fit.npz")
+    with np.load(tmp_path / "fit" / "fit.npz") as stored:
+        verts, joints = pose_body(load_body(), fit.betas, fit.pose(3))
+        np.testing.assert_allclose(stored["vertices_m"][3], verts, atol=1e-5)
+        np.testing.assert_allclose(fit.joints_m[3], joints, atol=1e-4)

@@ -64,8 +64,10 @@ def camera_from_json(value: dict[str, Any]) -> Camera:
                   distortion=np.array(value["distortion"], float), weak_depth_m=value.get("weak_depth_m"))
 
 
-def write_fit(path: Path, fit: BodyFit) -> None:
-    np.savez_compressed(path, **{f.name: getattr(fit, f.name) for f in fields(fit)})
+def write_fit(path: Path, fit: BodyFit, vertices_m: np.ndarray | None = None) -> None:
+    """Writes `fit.npz`; with `vertices_m` (F, V, 3), metres in the camera's frame, for programs without our body."""
+    more = {} if vertices_m is None else {"vertices_m": vertices_m.astype(np.float32)}
+    np.savez_compressed(path, **{f.name: getattr(fit, f.name) for f in fields(fit)}, **more)
 
 
 def read_fit(path: Path) -> BodyFit:
