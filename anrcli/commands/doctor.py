@@ -53,7 +53,7 @@ PARTS = (
     Part("cv2", "opencv-contrib-python", "pictures to files and back"),
     Part("numba", "numba", "rasterizer, fit"),
     Part("scipy", "scipy", "smoothing, filters"),
-    Part("trimesh", "trimesh", "mesh checks"),
+    Part("trimesh", "trimesh", "mesh checks, the body as a file"),
     Part("av", "av", "reading videos"),
     Part("ffmpeg", "ffmpeg-python", "writing videos"),
     Part("pymatting", "pymatting", "mattes"),
