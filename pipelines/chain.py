@@ -282,8 +282,9 @@ def _options(stage: Stage, kept: Version | None, typed: Mapping[str, Any]) -> An
     unknown = set(typed) - names
     if unknown:
         raise ValueError(f"{stage.name} has no option {sorted(unknown)[0]!r}")
+    lasting = {f.name for f in fields(stage.Options) if not f.metadata.get("once")}
     stored = {**kept.made_from["options"], **kept.manifest["recorded"]} if kept else {}
-    values = {**{k: v for k, v in stored.items() if k in names}, **typed}
+    values = {**{k: v for k, v in stored.items() if k in lasting}, **typed}
     return stage.Options(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 

@@ -27,7 +27,7 @@ MOST_LOST = 0.35                        # the gate: share of frames that cannot 
 @dataclass(frozen=True)
 class FitOptions:
     smooth: float = option(0.08, "Width of the smoothing over time, in seconds; 0 switches it off.")
-    accept: bool = option(False, "Take a fit that the gate refuses.", recorded_only=True)
+    accept: bool = option(False, "Take a fit that the gate refuses, this time.", recorded_only=True, once=True)
     vertices: bool = option(False, "Also write the posed mesh of every frame, vertices_m, to fit.npz.")
 
 

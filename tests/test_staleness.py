@@ -23,7 +23,7 @@ class ReadOptions:
 @dataclass(frozen=True)
 class ScaleOptions:
     factor: int = option(2, "What to multiply by.")
-    accept: bool = option(False, "Only written down.", recorded_only=True)
+    accept: bool = option(False, "Only written down.", recorded_only=True, once=True)
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ def read(job: Job) -> Outcome:
 
 def scale(job: Job) -> Outcome:
     number = int((job.inputs["capture"] / "number.txt").read_text())
+    if number > 100 and not job.options.accept:
+        raise AnrError(f"{number} is too large.", hint="--accept takes it.")
     (job.folder / "number.txt").write_text(str(number * job.options.factor))
     return Outcome(figures={"number": number * job.options.factor})
 
@@ -107,6 +109,15 @@ def test_an_equal_result_makes_nothing_after_it_out_of_date(workspace: Workspace
 def test_a_recorded_option_makes_nothing_out_of_date(workspace: Workspace) -> None:
     made(workspace, "sign", capture=three(workspace))
     assert made(workspace, "sign", scale={"accept": True}) == []
+
+
+def test_an_option_that_counts_once_is_not_kept_for_the_next_recording(workspace: Workspace, tmp_path: Path) -> None:
+    for number in ("101", "102"):
+        (tmp_path / number).write_text(number)
+    made(workspace, "scale", capture={"source": str(tmp_path / "101")}, scale={"accept": True})
+    assert made(workspace, "sign") == ["sign"]                      # what was accepted stays accepted
+    with pytest.raises(AnrError, match="102 is too large"):
+        made(workspace, "scale", capture={"source": str(tmp_path / "102")})
 
 
 def test_a_file_counts_by_its_content_not_by_its_name(workspace: Workspace, tmp_path: Path) -> None:
