@@ -220,7 +220,7 @@ def _check_same_files(stage: Stage, options: Any, made_from: dict[str, Any], typ
     for each in fields(stage.Options):
         if each.metadata.get("file") and each.name not in typed:
             name, then = getattr(options, each.name), made_from["options"][each.name]
-            if _file_identity(name) != then:
+            if name not in each.metadata["words"] and _file_identity(name) != then:
                 flag = f"--{each.name.replace('_', '-')}"
                 raise AnrError(f"{name} has changed or is gone since it was read for {stage.name}.",
                                hint=f"Name the file again: {flag} {name}")
@@ -294,7 +294,9 @@ def _identity(stage: Stage, options: Any, kept: Version | None, typed: Mapping[s
     for each in fields(stage.Options):
         if each.metadata.get("file"):
             before = kept.made_from["options"].get(each.name) if kept else None
-            identity[each.name] = before if kept and each.name not in typed else _file_identity(identity[each.name])
+            now = identity[each.name]
+            if now not in each.metadata["words"]:
+                identity[each.name] = before if kept and each.name not in typed else _file_identity(now)
     return identity
 
 

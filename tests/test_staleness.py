@@ -17,7 +17,7 @@ from pipelines.core.workspace import Workspace, newest_version
 
 @dataclass(frozen=True)
 class ReadOptions:
-    source: str = option("", "What to read.", file=True)
+    source: str = option("", "What to read.", file=True, words=("nothing",))
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class NoOptions:
 def read(job: Job) -> Outcome:
     if not job.options.source:
         raise AnrError("No source was given.")
-    (job.folder / "number.txt").write_text(Path(job.options.source).read_text())
+    number = "0" if job.options.source == "nothing" else Path(job.options.source).read_text()
+    (job.folder / "number.txt").write_text(number)
     return Outcome()
 
 
@@ -126,6 +127,14 @@ def test_a_file_counts_by_its_content_not_by_its_name(workspace: Workspace, tmp_
     assert made(workspace, "sign", capture={"source": str(tmp_path / "copy")}) == []
     (tmp_path / "copy").write_text("-3")
     assert made(workspace, "sign", capture={"source": str(tmp_path / "copy")}) == ["capture", "scale", "sign"]
+
+
+def test_a_file_that_happens_to_be_called_like_a_word_changes_nothing(
+        workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made(workspace, "sign", capture={"source": "nothing"})
+    (tmp_path / "nothing").write_text("3")
+    assert made(workspace, "sign", capture={"source": "nothing"}) == []
 
 
 def test_a_source_that_is_gone_makes_nothing_out_of_date(workspace: Workspace, tmp_path: Path) -> None:

@@ -7,18 +7,19 @@ from typing import Any
 
 
 def option(default: Any, help: str, *, flag: str = "", recorded_only: bool = False, repeat: bool = False,
-           file: bool = False, as_flag: bool = False, once: bool = False) -> Any:
+           file: bool = False, words: tuple[str, ...] = (), as_flag: bool = False, once: bool = False) -> Any:
     """A field of a stage's options.
 
     flag           the command-line flag when it is not the field's name with dashes
     recorded_only  written to the manifest, but a different value makes no result out of date
     repeat         the flag may be given several times (the field holds a tuple)
     file           where the value names a file or folder, its content decides the result, not its name
+    words          values that name no file, whatever lies in the current folder
     as_flag        only whether there is a value decides the result; the value itself is written down
     once           counts for the command it is typed in; a later one begins with the default again
     """
     metadata = {"help": help, "flag": flag, "recorded_only": recorded_only, "repeat": repeat, "file": file,
-                "as_flag": as_flag, "once": once}
+                "words": words, "as_flag": as_flag, "once": once}
     return dataclasses.field(default=default, metadata=metadata)
 
 

@@ -33,7 +33,7 @@ class PlaybackOptions:
     fps: float = option(0.0, "Frames per second; 0 = the motion's own, at most 30.")
     view_deg: float = option(10.0, "Where the camera of --motion stands: degrees from the front to the person's left.")
     background: str = option(CAPTURE, "capture, white, green, transparent (a .webm video), or a picture file.",
-                             file=True)
+                             file=True, words=(CAPTURE, *COLOURS, TRANSPARENT))
     frames_dir: str = option("", "Also write every frame as PNG, 00012.png, into this folder.", as_flag=True)
     out: str = option("", "Copy the video to this file.", recorded_only=True)
     device: str = option("auto", "auto, cpu or cuda.", recorded_only=True)
