@@ -41,9 +41,9 @@ class Actor:
     texture: np.ndarray  # (H, W, 3) float32 linear colour of the skin
     print_front: np.ndarray  # (h, w) uint8
     print_back: np.ndarray
-    cut: np.ndarray  # (13,) where the patterns of the clothes sit, see wardrobe.pattern_lengths
+    cut: np.ndarray  # (G, 13) where the patterns of each garment sit, see wardrobe.pattern_lengths
     leg: np.ndarray  # (4,)
-    colours: np.ndarray  # (2, 2, 3) linear: top and bottom
+    colours: np.ndarray  # (G, 2, 3) linear, of each garment: top, bottom, what is worn over the top
 
     @property
     def sole_m(self) -> float:
@@ -85,7 +85,7 @@ def load_actor(name: str) -> Actor:
         verts=verts,
         normals=normals,
         faces=faces,
-        material=asset["material"],
+        material=asset["material"] + np.where(asset["material"] > 6, 32, 0).astype(np.uint8),
         skin_indices=asset["skin_indices"].astype(np.int32),
         skin_weights=weights / weights.sum(1, keepdims=True),
         folds=asset["folds"].astype(np.float32) * np.float32(FOLD_SCALE_M),
@@ -96,7 +96,7 @@ def load_actor(name: str) -> Actor:
         face_uvs=asset["face_uvs"].astype(np.int32),
         print_front=asset["print_front"],
         print_back=asset["print_back"],
-        cut=asset["cut"].astype(float),
+        cut=np.tile(asset["cut"].astype(float), (2, 1)),
         leg=asset["leg"].astype(float),
         colours=to_linear(asset["colours"].astype(float)),
     )
