@@ -27,6 +27,7 @@ class Actor:
     joint_names: tuple[str, ...]
     parents: np.ndarray  # (J,)
     height_m: float  # of the body, without shoes and hair
+    coarse_verts: np.ndarray  # (1831, 3) metres: the vertices of pipelines.body in this person's true shape, at rest
     verts: np.ndarray  # (V, 3)
     normals: np.ndarray  # (V, 3)
     faces: np.ndarray  # (T, 3) int32
@@ -82,6 +83,7 @@ def load_actor(name: str) -> Actor:
         joint_names=JOINT_NAMES,
         parents=PARENTS,
         height_m=float(asset["height_m"]),
+        coarse_verts=asset["coarse_verts"].astype(float) * POSITION_SCALE_M,
         verts=verts,
         normals=normals,
         faces=faces,

