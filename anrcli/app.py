@@ -186,7 +186,11 @@ def _typer_function(command: Command) -> Callable[..., None]:
 
 def _typer_parameter(parameter: Parameter) -> inspect.Parameter:
     kind: Any = list[parameter.type] if parameter.repeat else parameter.type  # type: ignore[name-defined]
-    option = typer.Option(parameter.flags, help=parameter.help_with_default, show_default=False)
+    if parameter.positional:
+        option: Any = typer.Argument(metavar=parameter.name.upper(), help=parameter.help_with_default,
+                                     show_default=False)
+    else:
+        option = typer.Option(parameter.flags, help=parameter.help_with_default, show_default=False)
     return inspect.Parameter(parameter.name, inspect.Parameter.KEYWORD_ONLY, default=None,
                              annotation=Annotated[Optional[kind], option])  # noqa: UP045 (`kind` is a value)
 

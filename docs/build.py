@@ -37,7 +37,8 @@ def _table(command: Command) -> list[str]:
 
 
 def _flag(parameter: Parameter) -> str:
-    return parameter.flags if parameter.type is bool else f"{parameter.flags} {VALUE[parameter.type]}"
+    no_value = parameter.type is bool or parameter.positional
+    return parameter.flags if no_value else f"{parameter.flags} {VALUE[parameter.type]}"
 
 
 def dead_links() -> list[str]:

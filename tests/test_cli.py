@@ -31,7 +31,7 @@ from pipelines.sources import Request
 
 PROMISED = (
     "demo", "run", "capture", "keypoints", "fit", "raster", "matte", "keyframes", "train", "render", "tryon", "eval",
-    "status", "doctor", "clean",
+    "status", "doctor", "bench", "clean",
 )  # fmt: skip
 PROMISED_OPTIONS = {
     "demo": {"seconds", "size"},

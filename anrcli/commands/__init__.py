@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from anrcli.commands.bench import BENCH
 from anrcli.commands.clean import CLEAN
 from anrcli.commands.command import Command
 from anrcli.commands.demo import DEMO
@@ -11,4 +12,4 @@ from anrcli.commands.stages import STAGE_COMMANDS
 from anrcli.commands.status import STATUS
 
 COMMANDS: dict[str, Command] = {command.name: command for command in (
-    DEMO, RUN, *STAGE_COMMANDS, STATUS, DOCTOR, CLEAN)}
+    DEMO, RUN, *STAGE_COMMANDS, STATUS, DOCTOR, BENCH, CLEAN)}

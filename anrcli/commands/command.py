@@ -24,10 +24,13 @@ class Parameter:
     default: Any = None                 # only shown: whoever reads the option knows it
     flag: str = ""                      # "--name-with-dashes" unless given
     repeat: bool = False                # may be typed several times; the value is a tuple
+    positional: bool = False            # typed without a flag
 
     @property
     def flags(self) -> str:
-        """As Typer takes it: `--size`, or `--accept/--no-accept`."""
+        """As Typer takes it: `--size`, or `--accept/--no-accept`; `[NAME]...` for one without a flag."""
+        if self.positional:
+            return f"[{self.name.upper()}]" + ("..." if self.repeat else "")
         plain = self.name.replace("_", "-")
         return self.flag or (f"--{plain}/--no-{plain}" if self.type is bool else f"--{plain}")
 

@@ -1,0 +1,73 @@
+"""`anr bench`: which figures there are, how they are told, and that a timing is one of the work done."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from anrcli.app import main
+from anrcli.commands import bench
+from anrcli.commands.bench import BENCHES, Bench, timing, widescreen
+from pipelines.core.records import Camera
+from pipelines.geometry.cameras import project
+
+
+@pytest.fixture
+def one_bench(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "BENCHES", {"sum": Bench("adding up", lambda progress: {"sums_fps": 12.5, "a_ms": 2.0})})
+
+
+def test_a_table_and_the_cores_are_shown(one_bench: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench"]) == 0
+    shown = capsys.readouterr().out
+    assert "adding up" in shown and "12.5 frames/s" in shown and "2 ms" in shown
+    assert f"Medians over 3 runs on {bench.available_cores()} core" in shown
+
+
+def test_json_carries_a_figure_under_the_name_of_its_bench(one_bench: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--json", "bench", "sum"]) == 0
+    figures = json.loads(capsys.readouterr().out)["figures"]
+    assert figures == {"cores": bench.available_cores(), "sum.sums_fps": 12.5, "sum.a_ms": 2.0}
+
+
+def test_an_unknown_name_is_wrong_usage_and_the_known_ones_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "speed"]) == 2
+    told = capsys.readouterr().err
+    assert "There is no bench called 'speed'." in told and "fit, raster" in told
+
+
+def test_raster_measures_both_sizes() -> None:
+    report = bench.BENCH.as_function()(name="raster")
+    assert set(report.figures) == {"cores", "raster.maps_512x512_ms", "raster.maps_1024x1024_ms"}
+    assert all(value > 0 for value in report.figures.values())
+
+
+def test_every_bench_says_what_it_measures() -> None:
+    assert {"fit", "raster"} <= set(BENCHES)
+    assert all(each.measures for each in BENCHES.values())
+
+
+def test_a_timing_is_per_item_and_the_median_of_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = {"wall": 0.0, "cpu": 0.0}
+    monkeypatch.setattr(time, "perf_counter", lambda: clock["wall"])
+    monkeypatch.setattr(time, "process_time", lambda: clock["cpu"])
+    walls, cpus = iter([5.0, 2.0, 30.0]), iter([1.0, 9.0, 3.0])
+
+    def work() -> None:
+        clock["wall"], clock["cpu"] = clock["wall"] + next(walls), clock["cpu"] + next(cpus)
+
+    took = timing(work, items=10, runs=3)
+    assert (took.wall_s, took.cpu_s) == (0.5, 0.3)
+
+
+def test_the_wide_picture_sees_the_same_points_beside_repeated_borders() -> None:
+    camera = Camera(np.array([[100.0, 0, 36], [0, 100, 36], [0, 0, 1]]), 72, 72)
+    image = np.random.default_rng(0).integers(0, 255, (72, 72, 3), np.uint8)
+    (wide,), view = widescreen([image], camera)
+    assert wide.shape == (72, 128, 3) and (view.width, view.height) == (128, 72)
+    points = np.array([[0.1, -0.2, 2.0]])
+    (x, y), (u, v) = project(points, camera)[0].astype(int), project(points, view)[0].astype(int)
+    assert (wide[v, u] == image[y, x]).all()
