@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ from pipelines.core.stage import Progress
 
 T = TypeVar("T")
 LINE_EVERY_S = 20.0                     # without a terminal a line now and then replaces the bar
+CLEAR_LINE = "\r\x1b[2K"                # back to the first column, and erase the line (ECMA-48: EL 2)
 
 
 class Console:
@@ -98,6 +100,8 @@ class ShownProgress(Progress):
         self._console = console
         self._bars: Any = None          # the rich display while one bar or more are running
         self._running = 0
+        self._live = ""                 # the line that replaces itself, as it stands now
+        self._live_told = -LINE_EVERY_S
 
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
         total = len(items) if total is None and isinstance(items, Sized) else total
@@ -112,14 +116,29 @@ class ShownProgress(Progress):
     def warn(self, text: str) -> None:
         self._aside(self._console.warn, text)
 
+    def live(self, text: str) -> None:
+        if self._console.quiet or self._console.as_json:
+            return
+        if sys.stderr.isatty():
+            shown = text[:shutil.get_terminal_size().columns - 1]       # a wrapped line could not be replaced
+            print(f"{CLEAR_LINE}{shown}", end="", file=sys.stderr, flush=True)
+            self._live = text
+        elif text and time.monotonic() - self._live_told >= LINE_EVERY_S:
+            self._live_told = time.monotonic()
+            self._console.say(text)
+
     def _aside(self, say: Callable[[str], None], text: str) -> None:
-        """Prints above a running bar instead of through it."""
+        """Prints above a running bar or live line instead of through it."""
+        if self._live:
+            print(CLEAR_LINE, end="", file=sys.stderr)
         if self._bars is not None:
             self._bars.console.print(
                 text if say == self._console.say else f"warning: {text}", highlight=False, markup=False
             )
         else:
             say(text)
+        if self._live:
+            self.live(self._live)
 
     def _bar(self, items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
         if self._bars is None:

@@ -50,6 +50,9 @@ class Footage:
     intrinsics_from: str                # a sentence for the manifest: where K came from
     truth: Callable[[], dict[str, np.ndarray]] | None = None  # after the last frame: arrays for truth.npz
     background: np.ndarray | None = None  # (H, W, 3) uint8, a clean plate where the source knows it
+    live: bool = False                  # a camera that records now: frames come in their own time, until told to stop
+    dropped: Callable[[], int] | None = None    # how many frames the device lost so far
+    notes: Callable[[], list[str]] | None = None  # after the last frame: sentences to warn with
 
 
 @dataclass(frozen=True, eq=False)

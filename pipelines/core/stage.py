@@ -23,6 +23,9 @@ class Progress:
     def warn(self, text: str) -> None:
         """One line about something that may spoil the result."""
 
+    def live(self, text: str) -> None:
+        """What is going on now, in one line that the next call replaces; "" takes it away."""
+
 
 @dataclass(frozen=True)
 class Job:

@@ -23,6 +23,8 @@ class Request:
     max_frames: int | None = None
     fov_deg: float | None = None        # horizontal field of view; None = from metadata, else assumed
     max_side: int = 0                   # larger pictures are reduced to this longer side; 0 = as they are
+    folder_fps: float | None = None     # frames per second of a folder that does not say; None = 30
+    kinect_1080p: bool = False          # a live Kinect's colour: 1920x1080 instead of 1280x720
     studio_fps: float = 15.0            # the rest counts for synthetic people only
     studio_size: int = 512
     studio_motion: str = "capture"
