@@ -17,16 +17,11 @@ from pipelines.core.storage import read_fit
 from pipelines.fit import STAGE, FitOptions, gate, ranges
 from pipelines.fitting.anatomy import LANDMARKS, LIMB_JOINTS, load_anatomy
 from pipelines.fitting.calibration import solve_shape
-from pipelines.fitting.kernels import (
-    Goal,
-    associate,
-    exp_rotation,
-    forward,
-    log_rotation,
-    normal_equations,
-    solve_frame,
-)
+from pipelines.fitting.descent import solve_frame
+from pipelines.fitting.equations import Goal, normal_equations
+from pipelines.fitting.matching import associate
 from pipelines.fitting.outline import outline_from
+from pipelines.fitting.posing import forward, place_points
 from pipelines.fitting.residuals import (
     Anchor,
     Cloud,
@@ -35,12 +30,14 @@ from pipelines.fitting.residuals import (
     goal_for,
     towards,
     with_depth,
+    with_floor,
     with_outline,
     with_standing,
 )
 from pipelines.fitting.smoothing import longest_gaps, smooth
 from pipelines.fitting.solver import Clip, Model, Sight, fit_clip
 from pipelines.fitting.standing import standing_depths, standing_runs
+from pipelines.fitting.turns import exp_rotation, log_rotation
 from pipelines.media.recording import RecordingWriter
 
 UPRIGHT = np.diag([1.0, -1.0, -1.0])    # the body's y up and z forwards, seen by a camera it faces
@@ -89,7 +86,8 @@ def busy_goal(model: Model, state: State, camera: Camera) -> Goal:
     targets = skin[rim, :2] / skin[rim, 2:] * 210 + 80 + random.normal(0, 3, (20, 2))
     out = random.normal(0, 1, (20, 2))
     goal = with_outline(goal, (rim, targets, out / np.linalg.norm(out, axis=1, keepdims=True)))
-    return with_standing(goal, np.where(np.arange(33) > 26, 3.1, np.nan))
+    goal = with_standing(goal, np.where(np.arange(33) > 26, 3.1, np.nan))
+    return with_floor(goal, random.choice(len(skin), 6, replace=False), np.full(6, 40.0), np.array([0.1, -0.9, 0.2, 1.0]))
 
 
 def test_the_gradient_is_the_slope_of_the_cost(model: Model, camera: Camera) -> None:
@@ -357,8 +355,6 @@ def test_landmarks_lie_where_their_names_say() -> None:
     anatomy = load_anatomy()
     rig, marks, _ = anatomy.at(np.zeros(len(anatomy.body.shape_dirs)))
     _, G, p, _ = forward(rig, np.zeros(len(anatomy.natural)), np.eye(3), rig.rest[0].copy())
-    from pipelines.fitting.kernels import place_points
-
     at = dict(zip(LANDMARKS, place_points(marks, G, p)))
     for name in LANDMARKS:
         if name.endswith("_l"):

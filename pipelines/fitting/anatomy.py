@@ -16,7 +16,7 @@ from pipelines.body.model import Body, load_body, rest_body
 from pipelines.body.surface import vertex_normals
 
 if TYPE_CHECKING:
-    from pipelines.fitting.kernels import Points, Rig
+    from pipelines.fitting.posing import Points, Rig
 
 # MediaPipe's landmarks by name, in its order.
 LANDMARKS = ("nose", "eye_inner_l", "eye_l", "eye_outer_l", "eye_inner_r", "eye_r", "eye_outer_r", "ear_l", "ear_r",
@@ -108,7 +108,7 @@ class Anatomy:
 
     def at(self, betas: np.ndarray) -> tuple[Rig, Points, Points]:
         """The rig, the landmarks and the surface of a body with these betas."""
-        from pipelines.fitting.kernels import Points, Rig
+        from pipelines.fitting.posing import Points, Rig
 
         body = self.body
         verts, joints = rest_body(body, betas)

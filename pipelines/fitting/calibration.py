@@ -8,8 +8,9 @@ import numpy as np
 
 from pipelines.body.model import rest_body
 from pipelines.fitting.anatomy import Anatomy
-from pipelines.fitting.kernels import Goal, exp_rotation, normal_equations
+from pipelines.fitting.equations import Goal, normal_equations
 from pipelines.fitting.residuals import State
+from pipelines.fitting.turns import exp_rotation
 
 HEIGHT_ERROR_M = 0.003                  # of a height that was given
 GUESSED_HEIGHT_ERROR_M = 0.08

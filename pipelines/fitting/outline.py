@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.body.model import Body
 from pipelines.core.records import Camera
-from pipelines.fitting.kernels import associate_outline
+from pipelines.fitting.matching import associate_outline
 
 OUTLINE_POINTS = 220
 GATE_M = 0.09                           # mask borders farther from the body's outline are hair, a ball, a bag

@@ -8,7 +8,8 @@ import numpy as np
 
 from pipelines.core.records import Camera, Landmarks
 from pipelines.fitting.anatomy import DIRECTIONS, EXPECTED_M, LANDMARKS, Anatomy
-from pipelines.fitting.kernels import Goal, exp_rotation
+from pipelines.fitting.equations import Goal
+from pipelines.fitting.turns import exp_rotation
 from pipelines.geometry.cameras import unproject
 
 DEPTH_ERROR_M = 0.03                    # expected, cloth included
@@ -16,6 +17,8 @@ DEPTH_KERNEL_M = 0.05
 OUTLINE_ERROR_M = 0.03
 OUTLINE_KERNEL_M = 0.05
 STAND_ERROR_M = 0.02
+FLOOR_ERROR_M = 0.015
+FLOOR_KERNEL_M = 0.06
 CLOUD_POINTS = 500
 PIXEL_KERNEL = 3.0                      # Geman-McClure scale, in expected errors
 LIMIT_RAD = np.radians(2.0)
@@ -87,7 +90,8 @@ def goal_for(anatomy: Anatomy, landmarks: Landmarks, camera: Camera, depth_m: fl
         before=_floats(before.angles), before_weight=before_weight, before_turn=_floats(before.turn),
         before_place=_floats(before.place), before_root_weight=root_weight,
         outline=np.zeros(0, np.int64), outline_target=np.zeros((0, 2)), outline_normal=np.zeros((0, 2)),
-        outline_weight=0.0, outline_kernel=OUTLINE_KERNEL_M)
+        outline_weight=0.0, outline_kernel=OUTLINE_KERNEL_M,
+        sole=np.zeros(0, np.int64), sole_weight=np.zeros(0), sole_kernel=FLOOR_KERNEL_M, floor=np.zeros(4))
 
 
 def with_depth(goal: Goal, cloud: Cloud, near: np.ndarray, normals: np.ndarray, directions: bool = False) -> Goal:
@@ -116,6 +120,11 @@ def with_standing(goal: Goal, depths_m: np.ndarray) -> Goal:
     """Adds feet that stand still: depths_m (33,) along the camera's axis, NaN for landmarks that move."""
     known = np.isfinite(depths_m)
     return goal._replace(stand_m=_floats(np.where(known, depths_m, 0.0)), stand_weight=_floats(known / STAND_ERROR_M))
+
+
+def with_floor(goal: Goal, soles: np.ndarray, weights: np.ndarray, floor: np.ndarray) -> Goal:
+    """Adds surface points (B,) that lie on the floor, 1 / metres (B,); floor (4,): its unit normal and offset."""
+    return goal._replace(sole=soles.astype(np.int64), sole_weight=_floats(weights), floor=_floats(floor))
 
 
 def towards(landmarks: Landmarks, camera: Camera) -> np.ndarray:

@@ -12,8 +12,11 @@ from pipelines.body.surface import vertex_normals
 from pipelines.core.records import BodyFit, BodyPose, Camera, Landmarks
 from pipelines.fitting.anatomy import LANDMARKS, LIMB_JOINTS, Anatomy, load_anatomy
 from pipelines.fitting.calibration import GUESSED_HEIGHT_ERROR_M, HEIGHT_ERROR_M, solve_shape
-from pipelines.fitting.kernels import Goal, associate, forward, place_points, skinned_normals, solve_frame
+from pipelines.fitting.descent import solve_frame
+from pipelines.fitting.equations import Goal
+from pipelines.fitting.matching import associate
 from pipelines.fitting.outline import Outline, beside_outline, outlined_verts
+from pipelines.fitting.posing import forward, place_points, skinned_normals
 from pipelines.fitting.residuals import Anchor, Cloud, State, goal_for, towards, with_depth, with_outline, with_standing
 from pipelines.fitting.smoothing import calmer_when_slow, longest_gaps, smooth
 from pipelines.fitting.standing import standing_depths, standing_runs
