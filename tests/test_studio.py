@@ -13,7 +13,7 @@ from pipelines.body.skeleton import JOINT_NAMES, PARENTS, joint_index
 from pipelines.core.errors import AnrError
 from pipelines.core.records import BodyPose, Frame
 from pipelines.sources.synthetic import NAMES, open_synthetic
-from pipelines.studio import actors, motions
+from pipelines.studio import actors, motions, puppet, walking
 
 
 @lru_cache(maxsize=8)
@@ -147,7 +147,7 @@ def test_bending_an_elbow_deepens_the_folds_of_that_sleeve_only(name: str) -> No
     actor = actors.load_actor(name)
     straight = np.tile(np.eye(3), (74, 1, 1))
     bent = straight.copy()
-    bent[joint_index("lowerarm01.L")] = motions.turn_y(-1.2)
+    bent[joint_index("lowerarm01.L")] = puppet.turn_y(-1.2)
     drives = []
     for rotations in (straight, bent):
         turns, places = actors.posed_joints(actor.rest_joints, PARENTS, BodyPose(rotations, actor.rest_joints[0]))
@@ -207,7 +207,7 @@ def test_a_walk_goes_forward_and_a_foot_on_the_floor_stays_put() -> None:
     pelvis = joints[:, 0]
     assert 0.9 < (pelvis[-1, 2] - pelvis[0, 2]) / (119 / 30) < 1.5  # m/s
     assert np.ptp(pelvis[:, 0]) < 0.10
-    cycle = motions.CYCLE_S
+    cycle = walking.CYCLE_S
     for side, offset in (("L", 0.0), ("R", 0.5)):
         phase = (np.arange(120) / 30 / cycle - offset) % 1
         flat = (phase > 0.12) & (phase < 0.31)
@@ -220,7 +220,7 @@ def test_a_walk_goes_forward_and_a_foot_on_the_floor_stays_put() -> None:
 
 def test_arms_swing_against_the_legs_in_a_walk() -> None:
     actor = actors.load_actor("ben")
-    moves = motions.walk(actor, 3 * motions.CYCLE_S, 30.0)
+    moves = motions.walk(actor, 3 * walking.CYCLE_S, 30.0)
     joints = np.stack(
         [
             actors.posed_joints(actor.rest_joints, PARENTS, BodyPose(r, t))[1]

@@ -25,7 +25,7 @@ def open_synthetic(
     size     pixels each way
     motion   one of `studio.motions.MOTIONS`
     """
-    from pipelines.studio.motions import make_motion, on_the_spot
+    from pipelines.studio.motions import make_motion
     from pipelines.studio.scene import at_origin, build_room, picture, seen_pose
 
     actor = load_actor(name)
@@ -35,8 +35,6 @@ def open_synthetic(
     if not SMALLEST <= size <= LARGEST:
         raise AnrError(f"The studio makes pictures of {SMALLEST} to {LARGEST} pixels, not {size}.", hint="Try 512.")
     moves = make_motion(motion, actor, seconds, fps)
-    if motion == "walk":  # on a treadmill, or the person would leave the picture
-        moves = on_the_spot(moves)
     room = build_room(int(size))
     seen_rotations, seen_root = seen_pose(moves.joint_rotations, moves.root_translation, room.camera)
     joints_m = np.full((len(seen_root), len(actor.joint_names), 3), np.nan)
