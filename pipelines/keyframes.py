@@ -2,7 +2,8 @@
 
     keyframes.json    {"frames": capture indices in the order they were chosen, "coverage": share of the silhouettes'
                       union reached with each, "surface": the same for the body's surface}
-    keyframes.jpg     contact sheet
+    keyframes.jpg     contact sheet: under each frame, what it added
+    coverage.png      the curve of both
 
 The paper (section 3.4) adds frames greedily so that the union of silhouettes grows most, under 10 % of the training
 frames. A silhouette does not tell front from back, so the union of surface seen counts as well, the face most.
@@ -13,7 +14,7 @@ keyframes keep a distance in time: otherwise one swift kick, with its many silho
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,18 @@ ODD_LEVELS = 40.0                       # of 255: so far from the usual colour, 
 LEAST_TRUST = 0.2                       # a frame is never worth less than this
 
 
+MEASURES = ("both", "silhouette", "surface")
+
+
 @dataclass(frozen=True)
 class KeyframeOptions:
-    """How many frames teach the texture."""
+    """How many frames teach the texture, and which are wanted or not wanted among them."""
 
     count: int = option(0, "How many keyframes; 0 = 8 % of the training frames, at least 4.")
+    add: str = option("", "Frames that must be among them, by number: 12,40,41.")
+    drop: str = option("", "Frames that must not be among them, by number.")
+    measure: str = option("both", f"What the chosen frames should cover: {', '.join(MEASURES)} (silhouette is the "
+                                  "paper's).")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,45 +70,80 @@ def run(job: Job) -> Outcome:
     fit = read_fit(job.inputs["fit"] / "fit.npz")
     train = split_frames(len(fit.frame_index)).train
     seen = np.array([shows_somebody(job.inputs["matte"] / "alpha" / f"{k:05d}.png") for k in train], bool)
-    candidates = train[fit.ok[train] & seen]
-    count = keyframe_count(job.options.count, len(train), len(candidates))
+    usable = train[fit.ok[train] & seen]
+    added, dropped = (frame_numbers(text, len(fit.frame_index)) for text in (job.options.add, job.options.drop))
+    refuse_unusable(added, dropped, train, usable)
+    usable = usable[~np.isin(usable, dropped)]
+    count = keyframe_count(job.options.count, len(train), len(usable), len(added))
     if count >= LIMIT * len(train):
         job.progress.warn(f"{count} keyframes are {100 * count / len(train):.0f} % of the {len(train)} training "
                           "frames; the paper stays under 10 %.")
-    candidates = candidates[thinned(len(candidates), max(MOST_CANDIDATES, count))]
+    candidates = np.union1d(usable[thinned(len(usable), max(MOST_CANDIDATES, count))], added).astype(int)
     views = collect_views(job, fit, candidates)
-    quality, weights = stacked(views)
-    order, _ = greedy_cover(quality, weights, count, candidates, gap=GAP_SHARE * len(train) / count)
+    quality, weights = stacked(views, job.options.measure)
+    order, _ = greedy_cover(quality, weights, count, candidates, gap=GAP_SHARE * len(train) / count,
+                            first=[int(np.searchsorted(candidates, frame)) for frame in added])
     frames = [int(candidates[k]) for k in order]
     coverage = reached(views.silhouette, np.ones(views.silhouette.shape[1]), order)
     surface = reached(views.surface, surface_weights(), order)
     write_json(job.folder / "keyframes.json", {
         "frames": frames, "coverage": [round(c, 4) for c in coverage], "surface": [round(s, 4) for s in surface]})
-    _write_sheet(job, frames, coverage)
+    _write_sheet(job, frames, {"silhouette": coverage, "surface": surface})
+    _write_curve(job.folder / "coverage.png", {"silhouettes": coverage, "surface": surface})
     job.progress.note(f"{count} keyframes of {len(train)} training frames show {100 * coverage[-1]:.0f} % of the "
                       f"silhouettes and {100 * surface[-1]:.0f} % of the surface that was seen.")
     return Outcome({"keyframes": float(count), "coverage": coverage[-1], "surface": surface[-1]},
-                   {"sheet": "keyframes.jpg"})
+                   {"sheet": "keyframes.jpg", "curve": "coverage.png"})
 
 
-def keyframe_count(asked: int, training: int, usable: int) -> int:
-    """How many to choose; AnrError where that many frames cannot be had."""
+def frame_numbers(text: str, total: int) -> list[int]:
+    """`12,40` as numbers, each once, in the order given; AnrError where one is no frame of the recording."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    wrong = [part for part in parts if not part.isdecimal() or int(part) >= total]
+    if wrong:
+        raise AnrError(f"{wrong[0]} is not a frame of this recording, which has 0 to {total - 1}.",
+                       hint="Frames are given by number, with commas: --add 12,40,41.")
+    return list(dict.fromkeys(int(part) for part in parts))
+
+
+def refuse_unusable(added: list[int], dropped: list[int], train: np.ndarray, usable: np.ndarray) -> None:
+    """AnrError for a frame that cannot teach: held out, without a trusted fit or without anybody in it."""
+    for frame in added:
+        if frame in dropped:
+            raise AnrError(f"Frame {frame} is both added and dropped.", hint="Leave it out of one of them.")
+        if frame not in train:
+            raise AnrError(f"Frame {frame} is held out (or beside a held-out frame), so it must not teach.",
+                           hint="Choose another one; nothing can be measured on frames that were learned.")
+        if frame not in usable:
+            raise AnrError(f"Frame {frame} has no fit to trust, or nobody in its matte.",
+                           hint="Look at the fit's overlay and the matte, and choose another one.")
+
+
+def keyframe_count(asked: int, training: int, usable: int, added: int = 0) -> int:
+    """How many to choose; AnrError where that many frames cannot be had.
+
+    added  how many the person named; they count
+    """
+    if asked and added > asked:
+        raise AnrError(f"{added} frames are to be added, but only {asked} keyframes asked for.",
+                       hint=f"Pass --count {added} or more, or leave --count away.")
     if asked < 0 or asked > usable or usable == 0:
         raise AnrError(f"{asked or FEWEST} keyframes asked for, but {usable} of the {training} training frames have a "
                        "fit to trust.",
                        hint=f"Pass --count {usable}." if usable else "Look at the fit's overlay, then record again.")
     if asked:
         return asked
-    return min(usable, max(FEWEST, round(SHARE * training)))
+    return min(usable, max(FEWEST, round(SHARE * training), added))
 
 
 def greedy_cover(quality: np.ndarray, weights: np.ndarray, count: int, times: np.ndarray | None = None,
-                 gap: float = 0.0) -> tuple[list[int], list[float]]:
+                 gap: float = 0.0, first: Sequence[int] = ()) -> tuple[list[int], list[float]]:
     """Rows chosen one by one, each the one that adds most to what the chosen rows together cover.
 
     quality  (N, E) 0..1: how well row n covers element e; together rows cover an element as well as the best of them
     weights  (E,) what each element is worth
     times    (N,) when each row is; rows closer than `gap` to a chosen one wait until no other is left
+    first    rows that are chosen before any other; they count
     returns  `count` rows in order of choice, and the covered weight after each. Covering so is submodular, so
              without a gap this is at least 63 % of the best choice (Nemhauser, Wolsey and Fisher 1978)
     """
@@ -111,13 +154,13 @@ def greedy_cover(quality: np.ndarray, weights: np.ndarray, count: int, times: np
     values: list[float] = []
     # gains only shrink, so a row whose old gain is below the best new one need not be looked at again
     bound = quality @ weights
-    for _ in range(count):
+    for step in range(count):
         free = np.ones(len(quality), bool)
         free[order] = False
         if times is not None and order:
             apart = free & (np.abs(times[:, None] - times[order]).min(axis=1) >= gap)
             free = apart if apart.any() else free
-        best, best_gain = -1, -1.0
+        best, best_gain = (int(first[step]), np.inf) if step < len(first) else (-1, -1.0)
         for row in np.argsort(-np.where(free, bound, -np.inf), kind="stable")[:free.sum()]:
             if bound[row] <= best_gain:
                 break
@@ -137,11 +180,17 @@ def reached(quality: np.ndarray, weights: np.ndarray, order: list[int]) -> list[
     return [float(value) / everything if everything > 0 else 0.0 for value in together]
 
 
-def stacked(views: Views) -> tuple[np.ndarray, np.ndarray]:
-    """Quality (N, E) and weights (E,) of silhouettes and surface together, each worth its share."""
+def stacked(views: Views, measure: str = "both") -> tuple[np.ndarray, np.ndarray]:
+    """Quality (N, E) and weights (E,) of silhouettes and surface together, each worth its share.
+
+    measure  one of MEASURES: "silhouette" or "surface" leave the other one out
+    """
+    if measure not in MEASURES:
+        raise AnrError(f"--measure {measure} is not known.", hint=f"Choose one of {', '.join(MEASURES)}.")
     quality = np.concatenate([views.silhouette, views.surface], axis=1) * views.trust[:, None]
     silhouette = np.full(views.silhouette.shape[1], 1 / max(float(views.silhouette.max(axis=0).sum()), 1e-6))
-    weights = np.concatenate([silhouette, SURFACE_WEIGHT * surface_weights()])
+    worth_silhouette, worth_surface = measure != "surface", SURFACE_WEIGHT * (measure != "silhouette")
+    weights = np.concatenate([worth_silhouette * silhouette, worth_surface * surface_weights()])
     return quality.astype(np.float32), weights.astype(np.float32)
 
 
@@ -259,22 +308,34 @@ def thinned(total: int, most: int) -> np.ndarray:
     return np.unique(np.round(np.linspace(0, total - 1, min(total, most))).astype(int))
 
 
-def _write_sheet(job: Job, frames: list[int], coverage: list[float]) -> None:
+def _write_sheet(job: Job, frames: list[int], shares: Mapping[str, list[float]]) -> None:
+    """The chosen frames in order of choice; under each its number and what it added to either measure."""
     from pipelines.media.images import read_alpha, write_image
     from pipelines.media.recording import Recording
-    from pipelines.media.sheets import fit_height, label, tile
+    from pipelines.media.sheets import caption, fit_height, tile
 
     recording = Recording(job.inputs["capture"])
+    gains = {name: np.diff(share, prepend=0.0) for name, share in shares.items()}
     pictures = []
-    for frame, share in zip(frames, coverage):
+    for n, frame in enumerate(frames):
         alpha, image = read_alpha(job.inputs["matte"] / "alpha" / f"{frame:05d}.png"), recording.image(frame)
         rows, columns = np.flatnonzero((alpha > 0.1).any(axis=1)), np.flatnonzero((alpha > 0.1).any(axis=0))
         if len(rows):
             part = np.s_[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
             image, alpha = image[part], alpha[part]
         cut = np.round(image * alpha[..., None] + 128 * (1 - alpha[..., None])).astype(np.uint8)
-        pictures.append(label(fit_height(cut, 320), f"{frame}: {100 * share:.0f} %"))
+        told = [f"{name} +{100 * gain[n]:.1f} %" for name, gain in gains.items()]
+        pictures.append(caption(fit_height(cut, 320), [f"frame {frame}", *told]))
     write_image(job.folder / "keyframes.jpg", tile(pictures, columns=8))
+
+
+def _write_curve(path: Path, shares: Mapping[str, list[float]]) -> None:
+    """Share covered after each keyframe, in per cent."""
+    from pipelines.media.images import write_image
+    from pipelines.media.plots import curves
+
+    write_image(path, curves({name: 100 * np.array(share) for name, share in shares.items()},
+                             "covered after so many keyframes, %"))
 
 
 def _estimate_s(inputs: Mapping[str, Path], options: Any) -> float:
@@ -283,5 +344,5 @@ def _estimate_s(inputs: Mapping[str, Path], options: Any) -> float:
     return 2 + 0.06 * min(MOST_CANDIDATES, len(read_json(inputs["capture"] / "capture.json")["times_s"]))
 
 
-STAGE = Stage(name="keyframes", version=1, doing="Choosing keyframes", Options=KeyframeOptions, run=run,
+STAGE = Stage(name="keyframes", version=2, doing="Choosing keyframes", Options=KeyframeOptions, run=run,
               inputs=("capture", "fit", "raster", "matte"), estimate_s=_estimate_s)

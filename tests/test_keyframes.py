@@ -14,11 +14,14 @@ from pipelines.keyframes import (
     LIMIT,
     centred_silhouette,
     edge_strength,
+    frame_numbers,
     greedy_cover,
     keyframe_count,
     odd_triangles,
     overlap,
     reached,
+    refuse_unusable,
+    stacked,
     thinned,
     triangle_colours,
 )
@@ -72,6 +75,62 @@ def test_keyframes_keep_their_distance_in_time_while_that_is_possible() -> None:
     assert min(abs(a - b) for a, b in combinations(order, 2)) >= 3
     crowded, _ = greedy_cover(quality, np.ones(50), 20, times, gap=3)
     assert len(set(crowded)) == 20
+
+
+def test_what_is_named_comes_first_and_the_rest_is_chosen_around_it() -> None:
+    rng = np.random.default_rng(4)
+    quality, weights = rng.uniform(size=(20, 40)) ** 4, np.ones(40)
+    order, values = greedy_cover(quality, weights, 5, first=[7, 3])
+    assert order[:2] == [7, 3] and len(set(order)) == 5
+    for k in range(2, 5):
+        rest = [row for row in range(20) if row not in order[:k]]
+        assert values[k] == pytest.approx(max(covered_by(quality, weights, (*order[:k], row)) for row in rest))
+
+
+def test_frame_numbers_are_read_in_order_and_once() -> None:
+    assert frame_numbers(" 40, 3,40 ,", 100) == [40, 3] and frame_numbers("", 100) == []
+    for text in ("100", "x", "-1", "1.5"):
+        with pytest.raises(AnrError, match="is not a frame of this recording, which has 0 to 99"):
+            frame_numbers(text, 100)
+
+
+def test_frames_that_must_not_teach_cannot_be_added() -> None:
+    train, usable = np.array([0, 1, 2, 3]), np.array([0, 1, 2])
+    refuse_unusable([0, 2], [1], train, usable)
+    for added, dropped, words in (([1], [1], "both added and dropped"), ([9], [], "held out"), ([3], [], "no fit")):
+        with pytest.raises(AnrError, match=words):
+            refuse_unusable(added, dropped, train, usable)
+    with pytest.raises(AnrError, match="3 frames are to be added, but only 2 keyframes"):
+        keyframe_count(2, 100, 90, added=3)
+    assert keyframe_count(0, 50, 40, added=12) == 12
+
+
+def test_a_measure_alone_gives_the_other_no_weight() -> None:
+    from pipelines.body.model import load_body
+    from pipelines.keyframes import Views
+
+    faces = len(load_body().faces)
+    views = Views(np.ones((2, 16), np.float32), np.ones((2, faces), np.float32), np.ones(2))
+    for measure, silhouette, surface in (("both", True, True), ("silhouette", True, False), ("surface", False, True)):
+        _, weights = stacked(views, measure)
+        assert (weights[:16].sum() > 0, weights[16:].sum() > 0) == (silhouette, surface)
+    with pytest.raises(AnrError, match="--measure area is not known"):
+        stacked(views, "area")
+
+
+def test_five_thousand_frames_are_chosen_from_lazily() -> None:
+    """Every look at a row is counted: a plain greedy search would look 5000 times for each of 100 choices."""
+    looks = 0
+
+    class Counted(np.ndarray):
+        def __getitem__(self, key):  # type: ignore[no-untyped-def]
+            nonlocal looks
+            looks += isinstance(key, int | np.integer)
+            return super().__getitem__(key)
+
+    quality = (np.random.default_rng(0).uniform(size=(5000, 200)) ** 8).astype(np.float32).view(Counted)
+    order, _ = greedy_cover(quality, np.ones(200, np.float32), 100)
+    assert len(set(order)) == 100 and looks < 0.2 * 5000 * 100
 
 
 def test_a_matte_that_is_the_body_overlaps_it_wholly() -> None:

@@ -57,6 +57,22 @@ def label(image: np.ndarray, text: str, height_px: int = 16) -> np.ndarray:
     return marked
 
 
+def caption(image: np.ndarray, lines: Sequence[str], height_px: int = 14) -> np.ndarray:
+    """The picture with lines of text below it, on white; wider where the text needs it."""
+    import cv2
+
+    scale = height_px / 26.0
+    widest = max((cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0] for text in lines), default=0)
+    line_px = round(1.4 * height_px)
+    h, w = image.shape[:2]
+    whole = np.full((h + line_px * len(lines) + 6, max(w, widest + 8), 3), GAP_COLOUR, np.uint8)
+    x0 = (whole.shape[1] - w) // 2
+    whole[:h, x0:x0 + w] = image
+    for k, text in enumerate(lines, 1):
+        cv2.putText(whole, text, (4, h + k * line_px), cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA)
+    return whole
+
+
 def fit_height(image: np.ndarray, height: int) -> np.ndarray:
     """The picture scaled to `height` pixels, its proportions kept."""
     import cv2
