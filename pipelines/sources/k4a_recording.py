@@ -1,0 +1,300 @@
+"""Azure Kinect recordings (.mkv): colour and depth paired by time, read with PyAV alone.
+
+No Kinect library, display or GPU is needed: colour is decoded with OpenCV, depth is stored raw, and the warp of depth
+into the straightened colour camera is our own (`geometry.registration`). Infrared and the motion sensor are ignored.
+
+source  Azure Kinect, "Use Azure Kinect Sensor SDK to record file format"; checked against its library through pyk4a
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.core.errors import AnrError
+from pipelines.core.records import Footage, Frame
+from pipelines.sources import Request
+from pipelines.sources.k4a_calibration import Rig, read_calibration
+from pipelines.sources.k4a_pictures import FORMATS, Registration, decode_colour
+
+PAIR_SHARE = 0.25                       # of a frame: colour and depth this close in time are one capture, as in the SDK
+PATIENCE_S = 1.0                        # a picture whose partner has not come within this has none
+TOO_SHORT_BY_FRAMES = 2.5               # how much earlier than promised a whole recording may end
+AHEAD, WORKERS = 6, 2                   # frames made ready before they are asked for
+AS_VIDEO = ('To use its colour as a plain video: ffmpeg -i "{path}" -map 0:v:0 -map_metadata -1 -map_metadata:s -1 '
+            "-c:v libx264 -crf 16 colour.mp4")
+
+
+def is_k4a(path: Path | str) -> bool:
+    """Whether a file is an Azure Kinect recording: it says so in its tags, whatever it is called."""
+    import av
+
+    try:
+        with closing(av.open(str(path))) as container:
+            return any(key.startswith("K4A_") for part in (container, *container.streams) for key in part.metadata)
+    except (av.error.FFmpegError, OSError, ValueError):
+        return False
+
+
+def open_k4a(request: Request) -> Footage:
+    """Reads the header and the calibration; frames are made as they are asked for.
+
+    Frames are captures with both colour and depth; the rest is counted in `notes`. Times count from the first of them
+    after `start_s`. AnrError without calibration, colour or 16-bit depth, or with modes this version does not know.
+    """
+    path = Path(request.spec)
+    with closing(_open_container(path)) as container:
+        recording = _describe(container, path)
+    registration = Registration.of(recording.rig, request.max_side)
+    reading = _Reading()
+
+    def notes() -> list[str]:
+        return reading.sentences(path, request)
+
+    return Footage(
+        camera=registration.camera,
+        frames=_frames(path, recording, registration, request, reading),
+        frame_count=_frames_wanted(recording, request),
+        fps=recording.fps,
+        intrinsics_from=f"the recording's own calibration ({recording.device}), lens distortion removed",
+        notes=notes,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Recording:
+    """What the header of a file says."""
+
+    colour_stream: int
+    depth_stream: int
+    colour_format: str                  # one of `FORMATS`
+    rig: Rig
+    fps: float
+    depth_delay_s: float                # how much later than colour the depth was taken, on purpose
+    start_offset_s: float               # of the file's time 0, in the device's own time
+    first_s: float                      # of the colour, in the file's time
+    duration_s: float                   # time of the last picture; 0 where the recorder never came to write it
+    device: str
+
+
+@dataclass
+class _Reading:
+    """What happened while reading."""
+
+    used: int = 0
+    colour_alone: int = 0
+    depth_alone: int = 0
+    damaged: int = 0
+    cut_off_at_s: float | None = None
+
+    def sentences(self, path: Path, request: Request) -> list[str]:
+        """For the person, once all frames were read."""
+        told = []
+        if self.cut_off_at_s is not None:
+            told.append(f"{path.name} is cut off after {self.cut_off_at_s:.1f} s: the {self.used} whole frames before "
+                        "that are used.")
+        if self.colour_alone or self.depth_alone:
+            told.append(f"{self.colour_alone} colour pictures without depth and {self.depth_alone} depth pictures "
+                        "without colour were left out.")
+        if self.damaged:
+            told.append(f"{self.damaged} damaged pictures were left out.")
+        if request.fov_deg is not None:
+            told.append("--fov-deg was not used: the recording carries its own calibration.")
+        return told
+
+
+def _open_container(path: Path) -> Any:
+    import av
+
+    try:
+        return av.open(str(path))
+    except (av.error.FFmpegError, OSError) as error:
+        raise AnrError(f"{path} cannot be opened: {getattr(error, 'strerror', None) or error}.",
+                       hint="Check the path and that the copy is complete.") from error
+
+
+def _describe(container: Any, path: Path) -> _Recording:
+    videos = list(container.streams.video)
+    colour = _track(videos, "COLOR")
+    depth = _track(videos, "DEPTH")
+    for stream, name in ((colour, "colour"), (depth, "depth")):
+        if stream is None:
+            raise AnrError(f"{path} has no {name} track.",
+                           hint=f"Record colour and depth (k4arecorder -c 720p -d NFOV_UNBINNED). "
+                                f"{AS_VIDEO.format(path=path) if name == 'depth' else ''}".strip())
+    if depth.codec_context.name != "rawvideo" or not str(depth.codec_context.pix_fmt).startswith("gray16"):
+        kind = f"{depth.codec_context.name}, {depth.codec_context.pix_fmt}"
+        raise AnrError(f"The depth of {path} is not 16-bit ({kind}): millimetres do not fit into it.",
+                       hint="It was converted by a program that does not know depth; use the original recording.")
+    tags = {key: value for part in (container, colour, depth) for key, value in part.metadata.items()}
+    colour_mode, depth_mode = tags.get("K4A_COLOR_MODE", ""), tags.get("K4A_DEPTH_MODE", "")
+    colour_format = colour_mode.partition("_")[0]
+    if colour_format not in FORMATS:
+        raise AnrError(f"The colour of {path} is in the mode {colour_mode or 'that it does not name'}.",
+                       hint=f"This version reads {', '.join(FORMATS)}.")
+    rig = read_calibration(_calibration(container, path), depth_mode, colour_mode, f"The calibration in {path}")
+    for stream, camera, name in ((colour, rig.colour, "colour"), (depth, rig.depth, "depth")):
+        size = (stream.codec_context.width, stream.codec_context.height)
+        if size != (camera.width, camera.height):
+            raise AnrError(f"The {name} of {path} is {size[0]}x{size[1]}, but its mode means "
+                           f"{camera.width}x{camera.height}.", hint="Use the original recording, not a converted one.")
+    serial = tags.get("K4A_DEVICE_SERIAL_NUMBER")
+    return _Recording(
+        colour.index, depth.index, colour_format, rig,
+        fps=float(colour.average_rate or depth.average_rate or 30),
+        depth_delay_s=_seconds(tags, "K4A_DEPTH_DELAY_NS", path),
+        start_offset_s=_seconds(tags, "K4A_START_OFFSET_NS", path),
+        first_s=float((colour.start_time or 0) * colour.time_base),
+        duration_s=(container.duration or 0) / 1e6,
+        device=f"Kinect {serial}" if serial else "Kinect",
+    )
+
+
+def _track(videos: list[Any], name: str) -> Any:
+    """The video track named so, by its tag or title."""
+    return next((stream for stream in videos
+                 if f"K4A_{name}_TRACK" in stream.metadata or stream.metadata.get("title") == name), None)
+
+
+def _seconds(tags: dict[str, str], name: str, path: Path) -> float:
+    try:
+        return int(tags.get(name, "0")) / 1e9
+    except ValueError as error:
+        raise AnrError(f"{path}: its tag {name} is {tags[name]!r}, not a number of nanoseconds.",
+                       hint="Use the original recording.") from error
+
+
+def _calibration(container: Any, path: Path) -> bytes:
+    attached = [stream for stream in container.streams if stream.type == "attachment"]
+    named = [stream for stream in attached
+             if "K4A_CALIBRATION_FILE" in stream.metadata or stream.metadata.get("filename") == "calibration.json"]
+    if not named:
+        raise AnrError(f"{path} has no calibration attached, so its depth cannot be brought onto its colour.",
+                       hint="Some converters drop attachments: use the file as k4arecorder wrote it. "
+                            + AS_VIDEO.format(path=path))
+    return bytes(named[0].data)
+
+
+def _frames_wanted(recording: _Recording, request: Request) -> int | None:
+    """How many frames will probably come, for the progress bar."""
+    if not recording.duration_s:
+        return request.max_frames
+    count = max(0, round((recording.duration_s - recording.first_s - request.start_s) * recording.fps) + 1)
+    if request.seconds is not None:
+        count = min(count, math.ceil(request.seconds * recording.fps - 1e-6))
+    return min(count, request.max_frames) if request.max_frames is not None else count
+
+
+@dataclass
+class _Capture:
+    """A colour and a depth picture of one moment, still encoded."""
+
+    time_s: float                       # device time of the colour picture
+    colour: np.ndarray                  # uint8, as stored
+    depth: np.ndarray = field(repr=False)   # uint8, as stored
+
+
+def _frames(path: Path, recording: _Recording, registration: Registration, request: Request,
+            reading: _Reading) -> Iterator[Frame]:
+    """Decodes and warps on other threads, a few frames ahead; frames come in order of time."""
+    waiting: deque[Future[Frame | None]] = deque()
+    with ThreadPoolExecutor(max_workers=WORKERS) as workers, closing(_captures(path, recording, reading)) as captures:
+        origin_s: float | None = None
+        index = 0
+
+        def finished() -> Iterator[Frame]:
+            nonlocal index
+            made = waiting.popleft().result()
+            if made is None:
+                reading.damaged += 1
+            elif request.max_frames is None or index < request.max_frames:
+                reading.used += 1
+                yield Frame(index, made.time_s, made.image, made.depth_m)
+                index += 1
+
+        for capture in captures:
+            origin_s = capture.time_s if origin_s is None else origin_s
+            since_start_s = capture.time_s - origin_s - request.start_s
+            if since_start_s < -1e-6:
+                continue
+            if request.seconds is not None and since_start_s >= request.seconds - 1e-6:
+                break
+            waiting.append(workers.submit(_make, capture, recording, registration, since_start_s))
+            if len(waiting) >= AHEAD:
+                yield from finished()
+            if request.max_frames is not None and index >= request.max_frames:
+                break
+        while waiting:
+            yield from finished()
+
+
+def _make(capture: _Capture, recording: _Recording, registration: Registration, time_s: float) -> Frame | None:
+    """None where the colour is damaged."""
+    colour, depth = recording.rig.colour, recording.rig.depth
+    image = decode_colour(capture.colour, recording.colour_format, colour.width, colour.height)
+    if image is None:
+        return None
+    depth_mm = capture.depth.view(">u2").reshape(depth.height, depth.width)
+    return registration.frame(0, time_s, image, depth_mm)
+
+
+def _captures(path: Path, recording: _Recording, reading: _Reading) -> Generator[_Capture, None, None]:
+    """Pairs by time; pictures without a partner are counted in `reading`."""
+    waiting: dict[str, deque[tuple[float, np.ndarray]]] = {"colour": deque(), "depth": deque()}
+    near_s = PAIR_SHARE / recording.fps
+    for kind, time_s, content in _pictures(path, recording, reading):
+        waiting[kind].append((time_s, content))
+        colours, depths = waiting["colour"], waiting["depth"]
+        while colours and depths and abs(colours[0][0] - depths[0][0]) > near_s:
+            _leave_out("colour" if colours[0][0] < depths[0][0] else "depth", waiting, reading)
+        if colours and depths:
+            (colour_s, colour), (_, depth) = colours.popleft(), depths.popleft()
+            yield _Capture(colour_s, colour, depth)
+        for other in ("colour", "depth"):
+            while waiting[other] and waiting[other][0][0] < time_s - PATIENCE_S:
+                _leave_out(other, waiting, reading)
+    reading.colour_alone += len(waiting["colour"])
+    reading.depth_alone += len(waiting["depth"])
+
+
+def _leave_out(kind: str, waiting: dict[str, deque[tuple[float, np.ndarray]]], reading: _Reading) -> None:
+    waiting[kind].popleft()
+    if kind == "colour":
+        reading.colour_alone += 1
+    else:
+        reading.depth_alone += 1
+
+
+def _pictures(path: Path, recording: _Recording, reading: _Reading) -> Iterator[tuple[str, float, np.ndarray]]:
+    """("colour" or "depth", seconds in device time, encoded bytes) as stored; depth times without their delay."""
+    import av
+
+    kinds = {recording.colour_stream: "colour", recording.depth_stream: "depth"}
+    depth_bytes = recording.rig.depth.width * recording.rig.depth.height * 2
+    last_s = 0.0
+    with closing(_open_container(path)) as container, suppress(av.error.EOFError):
+        packets = container.demux([container.streams[index] for index in kinds])
+        try:
+            for packet in packets:
+                if packet.pts is None or not packet.size:
+                    continue                             # PyAV's word for the end of a track
+                kind, content = kinds[packet.stream.index], np.frombuffer(bytes(packet), np.uint8)
+                if packet.is_corrupt or (kind == "depth" and len(content) != depth_bytes):
+                    reading.damaged += 1
+                    continue
+                stored_s = float(packet.pts * packet.time_base)
+                last_s = max(last_s, stored_s)
+                yield kind, (stored_s + recording.start_offset_s
+                             - (recording.depth_delay_s if kind == "depth" else 0.0)), content
+        except av.error.FFmpegError:
+            reading.cut_off_at_s = last_s
+    if last_s < recording.duration_s - TOO_SHORT_BY_FRAMES / recording.fps or not recording.duration_s:
+        reading.cut_off_at_s = last_s
