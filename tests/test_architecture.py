@@ -27,9 +27,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "studio": BASE | {"rasterizers"},
     "training": BASE | SIBLINGS,
     "playback": BASE | SIBLINGS,
-    "stage": BASE | SIBLINGS | {"training", "playback"},
+    "coaching": BASE | SIBLINGS,
+    "stage": BASE | SIBLINGS | {"training", "playback", "coaching"},
     "chain": {"core", "stage"},
-    "anrcli": BASE | SIBLINGS | {"training", "playback", "chain"},
+    "anrcli": BASE | SIBLINGS | {"training", "playback", "coaching", "chain"},
 }
 ONE_HOME = {
     "mediapipe": "pipelines/detectors/mediapipe.py",
