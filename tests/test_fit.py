@@ -20,6 +20,7 @@ from pipelines.fitting.calibration import solve_shape
 from pipelines.fitting.descent import solve_frame
 from pipelines.fitting.equations import Goal, normal_equations
 from pipelines.fitting.matching import associate
+from pipelines.fitting.model import Model, Sight
 from pipelines.fitting.outline import outline_from
 from pipelines.fitting.posing import forward, place_points
 from pipelines.fitting.residuals import (
@@ -35,7 +36,7 @@ from pipelines.fitting.residuals import (
     with_standing,
 )
 from pipelines.fitting.smoothing import longest_gaps, smooth
-from pipelines.fitting.solver import Clip, Model, Sight, fit_clip
+from pipelines.fitting.solver import Clip, fit_clip
 from pipelines.fitting.standing import standing_depths, standing_runs
 from pipelines.fitting.turns import exp_rotation, log_rotation
 from pipelines.media.recording import RecordingWriter
@@ -87,7 +88,8 @@ def busy_goal(model: Model, state: State, camera: Camera) -> Goal:
     out = random.normal(0, 1, (20, 2))
     goal = with_outline(goal, (rim, targets, out / np.linalg.norm(out, axis=1, keepdims=True)))
     goal = with_standing(goal, np.where(np.arange(33) > 26, 3.1, np.nan))
-    return with_floor(goal, random.choice(len(skin), 6, replace=False), np.full(6, 40.0), np.array([0.1, -0.9, 0.2, 1.0]))
+    soles = random.choice(len(skin), 6, replace=False)
+    return with_floor(goal, soles, np.full(6, 40.0), np.array([0.1, -0.9, 0.2, 1.0]))
 
 
 def test_the_gradient_is_the_slope_of_the_cost(model: Model, camera: Camera) -> None:

@@ -27,6 +27,7 @@ class Goal(NamedTuple):
     pair: np.ndarray                    # (D, 2) landmarks whose direction is compared
     direction: np.ndarray               # (D, 3) unit
     direction_weight: np.ndarray        # (D,) 1 / radians
+    direction_kernel: float             # Geman-McClure scale, in expected errors
     stand_m: np.ndarray                 # (L,) how far a landmark of a standing foot stays from the camera, along z
     stand_weight: np.ndarray            # (L,) 1 / metres; 0 = not standing
     near: np.ndarray                    # (C,) surface point beside each depth reading; -1 = none
@@ -151,7 +152,7 @@ def add_standing(rig, marks, goal, posed, where, sums, with_shape, derive):
 def add_directions(rig, marks, goal, posed, where, sums, with_shape, derive):
     """Directions from landmark to landmark."""
     D, E, row, cost = sums.D, sums.E, sums.row, 0.0
-    u, r = np.zeros(3), np.zeros(3)
+    u, r, k2 = np.zeros(3), np.zeros(3), goal.direction_kernel * goal.direction_kernel
     for d in range(goal.pair.shape[0]):
         if goal.direction_weight[d] == 0.0:
             continue
@@ -165,9 +166,9 @@ def add_directions(rig, marks, goal, posed, where, sums, with_shape, derive):
             u[c] /= length
             r[c] = (u[c] - goal.direction[d, c]) * goal.direction_weight[d]
         e2 = r[0] ** 2 + r[1] ** 2 + r[2] ** 2
-        cost += 4.0 * e2 / (4.0 + e2)
+        cost += k2 * e2 / (k2 + e2)
         if derive:
-            w = (4.0 / (4.0 + e2)) ** 2
+            w = (k2 / (k2 + e2)) ** 2
             point_jacobian(rig, marks, a, posed.G, posed.p, posed.axes, posed.slides, with_shape, D)
             point_jacobian(rig, marks, b, posed.G, posed.p, posed.axes, posed.slides, with_shape, E)
             for c in range(3):

@@ -12,15 +12,14 @@ from pipelines.fitting.equations import Goal
 from pipelines.fitting.turns import exp_rotation
 from pipelines.geometry.cameras import unproject
 
-DEPTH_ERROR_M = 0.03                    # expected, cloth included
-DEPTH_KERNEL_M = 0.05
+DEPTH_ERROR_M = 0.01                    # of some 120 readings together; landmarks would drag the body off them
+DEPTH_KERNEL_M = 0.04
 OUTLINE_ERROR_M = 0.03
 OUTLINE_KERNEL_M = 0.05
 STAND_ERROR_M = 0.02
-FLOOR_ERROR_M = 0.015
 FLOOR_KERNEL_M = 0.06
 CLOUD_POINTS = 500
-PIXEL_KERNEL = 3.0                      # Geman-McClure scale, in expected errors
+PIXEL_KERNEL = 4.0                      # Geman-McClure scale, in expected errors
 LIMIT_RAD = np.radians(2.0)
 
 PAIRS = np.array([(LANDMARKS.index(a), LANDMARKS.index(b)) for a, b, _ in DIRECTIONS])
@@ -61,7 +60,7 @@ def goal_for(anatomy: Anatomy, landmarks: Landmarks, camera: Camera, depth_m: fl
 
     depth_m     about how far the person is: turns pixels into metres
     directions  weight of the world landmarks' limb directions; 0 leaves them out
-    kernel      of the robust loss on landmarks, in expected errors
+    kernel      of the robust losses on landmarks and directions, in expected errors
     prior       weight of the prior on joint angles
     """
     Q = len(anatomy.natural)
@@ -81,7 +80,7 @@ def goal_for(anatomy: Anatomy, landmarks: Landmarks, camera: Camera, depth_m: fl
         K=_floats(camera.K), pixels=_floats(landmarks.pixels), pixel_weight=_floats(trust / EXPECTED),
         metres_per_px=float(depth_m / np.sqrt(camera.K[0, 0] * camera.K[1, 1])), pixel_kernel=float(kernel),
         pair=PAIRS.astype(np.int64), direction=_floats(vectors / np.maximum(lengths, 1e-6)[:, None]),
-        direction_weight=_floats(direction_weight),
+        direction_weight=_floats(direction_weight), direction_kernel=float(kernel),
         stand_m=np.zeros(len(LANDMARKS)), stand_weight=np.zeros(len(LANDMARKS)),
         near=np.zeros(0, np.int64), near_normal=np.zeros((0, 3)), reading=np.zeros((0, 3)),
         reading_weight=0.0, reading_kernel=DEPTH_KERNEL_M,
@@ -120,6 +119,14 @@ def with_standing(goal: Goal, depths_m: np.ndarray) -> Goal:
     """Adds feet that stand still: depths_m (33,) along the camera's axis, NaN for landmarks that move."""
     known = np.isfinite(depths_m)
     return goal._replace(stand_m=_floats(np.where(known, depths_m, 0.0)), stand_weight=_floats(known / STAND_ERROR_M))
+
+
+def with_directions(goal: Goal, pairs: np.ndarray, directions: np.ndarray, error_rad: float) -> Goal:
+    """Adds directions (N, 3) from landmark to landmark, pairs (N, 2)."""
+    return goal._replace(
+        pair=np.concatenate([goal.pair, pairs.astype(np.int64)]),
+        direction=_floats(np.concatenate([goal.direction, directions])),
+        direction_weight=_floats(np.concatenate([goal.direction_weight, np.full(len(pairs), 1.0 / error_rad)])))
 
 
 def with_floor(goal: Goal, soles: np.ndarray, weights: np.ndarray, floor: np.ndarray) -> Goal:

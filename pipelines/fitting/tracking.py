@@ -1,0 +1,125 @@
+"""Follows a person from frame to frame with no look ahead: what live use sees, and where the whole clip starts from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pipelines.body.model import betas_for_height
+from pipelines.core.records import BodyPose, Camera, Landmarks
+from pipelines.fitting.anatomy import load_anatomy
+from pipelines.fitting.model import Model, Sight
+from pipelines.fitting.residuals import Anchor, Cloud, State
+from pipelines.fitting.swaps import LONGEST_S, unswapped
+from pipelines.fitting.turns import exp_rotation, log_rotation
+
+FORGET_S = 0.5                          # without the person for longer, the pose is looked for afresh
+STILL_S = 0.12                          # how fast a guessed motion dies away
+LIVE_COST = 400.0                       # of the landmarks alone; beyond it a live frame is also tried afresh
+LIVE_ANGLE_RAD, LIVE_TURN_RAD, LIVE_PLACE_M = 3.0, 2.5, (0.5, 0.5, 0.35)    # expected misses of the guess, per second
+
+
+class Tracker:
+    """The poses of one person, frame after frame; remembers the last one."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.last: State | None = None
+        self.last_s = 0.0
+        self._swapped_since: float | None = None
+
+    def lost(self, time_s: float) -> bool:
+        """Whether nothing is known of the pose any more."""
+        return self.last is None or time_s - self.last_s > FORGET_S
+
+    def unswap(self, landmarks: Landmarks, time_s: float) -> tuple[Landmarks, str]:
+        """The landmarks with left and right as in the frames before, and what had been swapped."""
+        if self.last is None or self.lost(time_s):
+            self._swapped_since = None
+            return landmarks, ""
+        right, swap = unswapped(landmarks, self.model.marks_px(self.last), self.model.tall_px(self.last))
+        if not swap:
+            self._swapped_since = None
+        elif self._swapped_since is None:
+            self._swapped_since = time_s
+        elif time_s - self._swapped_since > LONGEST_S:
+            self.last = None            # the person did turn
+            return landmarks, ""
+        return right, swap
+
+    def follow(self, sight: Sight, time_s: float) -> State:
+        """The pose of a frame in which the person was found; thorough, some ten iterations."""
+        gap = max(1.0, (time_s - self.last_s) / 0.04)
+        state = self.model.fit(sight, None if self.lost(time_s) else self.last, gap)
+        self.last, self.last_s = state, time_s
+        return state
+
+
+class LiveFit:
+    """Poses as the frames come in: each answer rests on what was seen so far.
+
+    model   a body with its shape; `from_height` makes one of the likeliest shape
+    """
+
+    def __init__(self, model: Model, iterations: int = 3) -> None:
+        self.model, self.iterations = model, iterations
+        self._tracker = Tracker(model)
+        self._before: tuple[State, float] | None = None
+
+    def reshape(self, model: Model) -> None:
+        """Goes on with another shape of the same person."""
+        self.model = self._tracker.model = model
+
+    @classmethod
+    def from_height(cls, camera: Camera, height_m: float) -> LiveFit:
+        anatomy = load_anatomy()
+        return cls(Model(anatomy, betas_for_height(anatomy.body, height_m), camera))
+
+    def see(self, landmarks: Landmarks | None, cloud: Cloud | None, time_s: float) -> tuple[BodyPose | None, float]:
+        """The pose at a time, and its landmark error in pixels.
+
+        landmarks  None when nobody was found: the last pose is kept for `FORGET_S`, then there is none (NaN)
+        cloud      depth readings on the person, None without depth
+        """
+        state, error = self.state(landmarks, cloud, time_s)
+        return (None if state is None else self.model.pose(state)), error
+
+    def state(self, landmarks: Landmarks | None, cloud: Cloud | None, time_s: float) -> tuple[State | None, float]:
+        """As `see`, in the solver's terms."""
+        tracker = self._tracker
+        if landmarks is None:
+            return (None if tracker.lost(time_s) else tracker.last), float("nan")
+        landmarks, _ = tracker.unswap(landmarks, time_s)
+        sight = Sight(landmarks, cloud)
+        last, last_s = tracker.last, tracker.last_s
+        if last is None or tracker.lost(time_s):
+            state, self._before = tracker.follow(sight, time_s), None
+        else:
+            state, self._before = self._next(sight, last, time_s), (last, last_s)
+        tracker.last, tracker.last_s = state, time_s
+        return state, self.model.error_px(state, landmarks)
+
+    def _next(self, sight: Sight, last: State, time_s: float) -> State:
+        step_s = max(time_s - self._tracker.last_s, 1e-3)
+        guess = self._guess(last, step_s)
+        anchor = Anchor(guess, LIVE_ANGLE_RAD * step_s, LIVE_TURN_RAD * step_s,
+                        (LIVE_PLACE_M[0] * step_s, LIVE_PLACE_M[1] * step_s, LIVE_PLACE_M[2] * step_s))
+        state, cost = self.model.descend(sight, guess, anchor, self.iterations)
+        if cost > LIVE_COST:
+            state = self.model.fit(replace(sight, cloud=None), last, max(1.0, step_s / 0.04))
+        if sight.cloud is not None:
+            state = self.model.solve(self.model.goal(sight, state, anchor), state, self.iterations)[0]
+        return state
+
+    def _guess(self, last: State, step_s: float) -> State:
+        """Where the motion of the frame before leads to, dying away."""
+        if self._before is None:
+            return last
+        before, before_s = self._before
+        share = step_s / max(self._tracker.last_s - before_s, 1e-3) * float(np.exp(-step_s / STILL_S))
+        if not 0 < share < 3:
+            return last
+        turned = log_rotation(np.ascontiguousarray(last.turn @ before.turn.T))
+        return State(last.angles + share * (last.angles - before.angles), exp_rotation(share * turned) @ last.turn,
+                     last.place + share * (last.place - before.place))
