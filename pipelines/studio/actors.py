@@ -11,11 +11,15 @@ import numpy as np
 from pipelines.body.skeleton import JOINT_NAMES, PARENTS, joint_index
 from pipelines.core.errors import AnrError
 from pipelines.core.records import BodyPose
+from pipelines.studio.deltas import unpacked_faces, unpacked_rows
+from pipelines.studio.materials import HAIR
 
 ASSETS = Path(__file__).parent / "assets"
-NAMES = ("ada", "ben")
+BASE = ASSETS / "base.npz"  # what all share
+NAMES = ("ada", "ben", "cleo", "dan")
 POSITION_SCALE_M = 1 / 16000  # of stored vertex positions
-FOLD_SCALE_M = 0.010 / 255  # of stored fold heights
+HAIR_SCALE_M = 1 / 8000  # of those of strands
+FOLD_SCALE_M = 0.020 / 255  # of stored fold heights
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +46,9 @@ class Actor:
     texture: np.ndarray  # (H, W, 3) float32 linear colour of the skin
     print_front: np.ndarray  # (h, w) uint8
     print_back: np.ndarray
-    cut: np.ndarray  # (G, 13) where the patterns of each garment sit, see wardrobe.pattern_lengths
+    cut: np.ndarray  # (G, 18) where the patterns of each garment sit, see wardrobe.pattern_lengths
     leg: np.ndarray  # (4,)
-    colours: np.ndarray  # (G, 2, 3) linear, of each garment: top, bottom, what is worn over the top
+    colours: np.ndarray  # (G, 2, 3) linear, of each garment
 
     @property
     def sole_m(self) -> float:
@@ -68,40 +72,55 @@ def load_actor(name: str) -> Actor:
         raise AnrError(f"There is no synthetic person named {name!r}.", hint=f"There are: {', '.join(NAMES)}.")
     with np.load(ASSETS / f"{name}.npz", allow_pickle=False) as stored:
         asset = {key: stored[key] for key in stored.files}
+    with np.load(BASE, allow_pickle=False) as stored:
+        base = {key: stored[key] for key in stored.files}
     if tuple(asset["joint_names"]) != JOINT_NAMES:
         raise ValueError(f"{name}.npz was baked for another skeleton; run python -m pipelines.studio.bake")
-    verts = asset["verts"].astype(np.float32) * np.float32(POSITION_SCALE_M)
-    faces = asset["faces"].astype(np.int32)
+    sizes, kept = asset["layer_verts"], stored_faces(asset, base)
+    scale = np.where(asset["layer_material"] == HAIR, HAIR_SCALE_M, POSITION_SCALE_M)
+    verts = (unpacked_rows(asset["verts"]) * np.repeat(scale, sizes)[:, None]).astype(np.float32)
+    faces, face_uvs = kept
     normals = np.zeros_like(verts)
     smooth_normals(verts, faces, normals)
     texture = cv2.cvtColor(cv2.imdecode(asset["skin_texture"], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     linear = to_linear(np.arange(256) / 255.0).astype(np.float32)
-    weights = asset["skin_weights"].astype(np.float32)
+    weights = asset["skin_weights"].T.astype(np.float32)
     return Actor(
         name=name,
         rest_joints=asset["joints"].astype(float),
         joint_names=JOINT_NAMES,
         parents=PARENTS,
         height_m=float(asset["height_m"]),
-        coarse_verts=asset["coarse_verts"].astype(float) * POSITION_SCALE_M,
+        coarse_verts=unpacked_rows(asset["coarse_verts"]) * POSITION_SCALE_M,
         verts=verts,
         normals=normals,
         faces=faces,
-        material=asset["material"] + np.where(asset["material"] > 6, 32, 0).astype(np.uint8),
-        skin_indices=asset["skin_indices"].astype(np.int32),
-        skin_weights=weights / weights.sum(1, keepdims=True),
-        folds=asset["folds"].astype(np.float32) * np.float32(FOLD_SCALE_M),
-        tint=linear[asset["tint"]],
-        occlusion=asset["occlusion"].astype(np.float32) / np.float32(255),
+        material=np.repeat(asset["layer_material"], asset["layer_faces"]).astype(np.uint8),
+        skin_indices=np.ascontiguousarray(asset["skin_indices"].T.astype(np.int32)),
+        skin_weights=np.ascontiguousarray(weights / weights.sum(1, keepdims=True)),
+        folds=unpacked_rows(asset["folds"]).astype(np.float32) * np.float32(FOLD_SCALE_M),
+        tint=linear[unpacked_rows(asset["tint"])],
+        occlusion=unpacked_rows(asset["occlusion"])[:, 0].astype(np.float32) / np.float32(127),
         texture=linear[texture],
-        uvs=asset["uvs"].astype(np.float32) / np.float32(65535),
-        face_uvs=asset["face_uvs"].astype(np.int32),
+        uvs=unpacked_rows(base["uvs"]).view(np.uint16).astype(np.float32) / np.float32(65535),
+        face_uvs=face_uvs,
         print_front=asset["print_front"],
         print_back=asset["print_back"],
-        cut=np.tile(asset["cut"].astype(float), (2, 1)),
+        cut=asset["cut"].astype(float),
         leg=asset["leg"].astype(float),
         colours=to_linear(asset["colours"].astype(float)),
     )
+
+
+def stored_faces(asset: dict[str, np.ndarray], base: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles of a person (T, 3), those of the skin first, and where the skin's lie in the texture (T_skin, 3)."""
+    body = unpacked_faces(base["faces"])
+    keep = np.unpackbits(asset["kept"])[: len(body)].astype(bool)
+    _, skin = np.unique(body[keep], return_inverse=True)  # the skin's vertices keep the body's order
+    rest = unpacked_faces(asset["faces"])
+    starts = np.repeat(np.cumsum(asset["layer_verts"])[:-1], asset["layer_faces"][1:])
+    faces = np.concatenate([skin.reshape(-1, 3), rest + starts[:, None]]).astype(np.int32)
+    return faces, unpacked_faces(base["face_uvs"])[keep]
 
 
 def posed_joints(rest_joints: np.ndarray, parents: np.ndarray, pose: BodyPose) -> tuple[np.ndarray, np.ndarray]:
@@ -121,7 +140,7 @@ def angle_between(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def fold_drives(turns: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """(K,) 0..1: how far each fold field is driven, in the order of `wardrobe.FOLD_DRIVERS`."""
+    """(K,) 0..1: how far each fold field is driven, in the order of `folds.FOLD_DRIVERS`."""
     at = {name: places[joint_index(name)] for name in JOINT_NAMES if name[-2:] in (".L", ".R")}
     trunk, pelvis = turns[joint_index("spine02")], turns[joint_index("root")]
     drives = []

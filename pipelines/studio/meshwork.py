@@ -132,12 +132,12 @@ class Hull:
         self.points, self.normals = self.points[self.rows], self.normals[self.rows]
         self.tree = cKDTree(self.points)
 
-    def push_out(self, points: np.ndarray, least: np.ndarray | float) -> np.ndarray:
-        """Points moved along the nearest normals until they are `least` metres outside."""
-        _, near = self.tree.query(points, k=4)
-        gap = np.einsum("pkc,pkc->pk", points[:, None] - self.points[near], self.normals[near])
-        pick = near[np.arange(len(points)), gap.argmax(1)]
-        lack = np.maximum(0.0, least - gap.max(1))
+    def push_out(self, points: np.ndarray, least: np.ndarray | float, near: float = np.inf) -> np.ndarray:
+        """Points moved along the nearest normals until they are `least` metres outside; those beyond `near` stay."""
+        distance, near_rows = self.tree.query(points, k=4)
+        gap = np.einsum("pkc,pkc->pk", points[:, None] - self.points[near_rows], self.normals[near_rows])
+        pick = near_rows[np.arange(len(points)), gap.argmax(1)]
+        lack = np.where(distance[:, 0] < near, np.maximum(0.0, least - gap.max(1)), 0.0)
         return points + lack[:, None] * self.normals[pick]
 
     def nearest(self, points: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipelines.studio.identities import Identity
+
 
 def lettering(text: str, width: int, height: int, thickness: int) -> np.ndarray:
     """(height, width) uint8: text that fills the picture, in blunt sporty letters."""
@@ -20,8 +22,10 @@ def lettering(text: str, width: int, height: int, thickness: int) -> np.ndarray:
     return picture
 
 
-def print_masks(name: str) -> dict[str, np.ndarray]:
-    """`print_front` and `print_back` of one person's top."""
-    if name == "ben":
-        return {"print_front": lettering("NORTH", 128, 40, 2), "print_back": lettering("07", 128, 128, 5)}
-    return {"print_front": np.zeros((2, 2), np.uint8), "print_back": np.zeros((2, 2), np.uint8)}
+def print_masks(identity: Identity) -> dict[str, np.ndarray]:
+    """`print_front` and `print_back` of a person's top; one that is not there is black."""
+    blank = np.zeros((2, 2), np.uint8)
+    return {
+        "print_front": lettering(identity.print_front, 128, 40, 2) if identity.print_front else blank,
+        "print_back": lettering(identity.print_back, 128, 128, 5) if identity.print_back else blank,
+    }
