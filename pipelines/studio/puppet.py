@@ -6,6 +6,7 @@ given by angles, or the arms by where the hands are. World: y up, floor at y = 0
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -82,15 +83,18 @@ class Stance:
 
 
 def turn_x(a: float) -> np.ndarray:
-    return rotation_from_vector(np.array([a, 0.0, 0.0]))
+    c, s = math.cos(a), math.sin(a)
+    return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
 
 
 def turn_y(a: float) -> np.ndarray:
-    return rotation_from_vector(np.array([0.0, a, 0.0]))
+    c, s = math.cos(a), math.sin(a)
+    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
 
 
 def turn_z(a: float) -> np.ndarray:
-    return rotation_from_vector(np.array([0.0, 0.0, a]))
+    c, s = math.cos(a), math.sin(a)
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
 class Puppet:
@@ -124,6 +128,10 @@ class Puppet:
         self.pelvis = self.rest[0] - [0, self.floor, 0]
         self.stature = float(rig.verts[:, 1].max()) - self.floor
         self.curl = {side: self._finger_axes(side) for side in "LR"}
+        # joint, axis and share of the fist of every finger joint
+        self.closing = {side: (np.array(list(axes)), np.stack(list(axes.values())),
+                               np.array([0.8 + 0.12 * (int(self.names[j][6]) - 2) for j in axes]))
+                        for side, axes in self.curl.items()}
         self.palm = {side: self._palm(side) for side in "LR"}
         self.upper_arm = float(np.linalg.norm(self.at("lowerarm01.L") - self.at("upperarm01.L")))
         self.forearm = float(np.linalg.norm(self.at("wrist.L") - self.at("lowerarm01.L")))
@@ -199,10 +207,11 @@ class Puppet:
                 @ turn_x(stance.tip * (1 - share) + stance.lean * share)
             )
         upright = turn_y(stance.yaw + stance.twist) @ turn_x(0.35 * stance.lean)
+        rising = _between(world["spine01"], upright, np.arange(1, 5) / 4)
         for k, name in enumerate(("neck01", "neck02", "neck03", "head")):
             share = (k + 1) / 4
             world[name] = (
-                _between(world["spine01"], upright, share)
+                rising[k]
                 @ turn_y(stance.look_yaw * share)
                 @ turn_z(-stance.look_roll * share)
                 @ turn_x(stance.look_pitch * share)
@@ -213,15 +222,13 @@ class Puppet:
         """Rotations (J, 3, 3) relative to parents; joints without a turn of their own follow, fingers curl."""
         rotations = np.tile(np.eye(3), (len(self.names), 1, 1))
         turns = np.empty_like(rotations)
+        for side, arm in arms.items():
+            joints, axes, shares = self.closing[side]
+            rotations[joints] = rotation_from_vector(axes * (arm.fist * shares)[:, None])
         for j, name in enumerate(self.names):
             above = np.eye(3) if self.parents[j] < 0 else turns[self.parents[j]]
             if name in world:
                 rotations[j] = above.T @ world[name]
-            side = name[-1]
-            if side in arms and j in self.curl[side]:
-                finger = int(name[6])
-                amount = arms[side].fist * (0.8 + 0.12 * (finger - 2))
-                rotations[j] = rotation_from_vector(self.curl[side][j] * amount)
             turns[j] = above @ rotations[j]
         return rotations
 
@@ -314,9 +321,9 @@ def _hanging(along: np.ndarray, ahead: np.ndarray) -> np.ndarray:
     return np.stack([left, up, np.cross(left, up)], 1)
 
 
-def _between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
-    """A turn `share` of the way from a to b."""
-    return a @ rotation_from_vector(share * vector_from_rotation(a.T @ b))
+def _between(a: np.ndarray, b: np.ndarray, share: np.ndarray | float) -> np.ndarray:
+    """Turns (..., 3, 3) that are `share` (...) of the way from a to b."""
+    return a @ rotation_from_vector(np.asarray(share)[..., None] * vector_from_rotation(a.T @ b))
 
 
 def ease(t: float) -> float:

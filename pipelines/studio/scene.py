@@ -1,219 +1,173 @@
-"""The studio: a room with a wooden floor, a camera, a lamp and the sky; pictures of an actor in it."""
+"""The studio: an actor in a room before a camera, as a picture, a matte and a depth image."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from pipelines.core.records import BodyPose, Camera, Frame
-from pipelines.geometry.cameras import scale_camera, to_camera, unproject
-from pipelines.studio.actors import Actor, pose_actor, to_linear
+from pipelines.geometry.cameras import scale_camera, to_camera
+from pipelines.studio.actors import Actor, pose_actor
+from pipelines.studio.lights import MAP_CELLS, Light
+from pipelines.studio.rooms import EYE, Room, build_room, depth_of_room, studio_camera, to_srgb_table
 
-WALL_Z = -1.15  # metres behind the person
-EYE = np.array([0.0, 1.16, 3.15])  # the camera, which looks at AIM
-AIM = np.array([0.0, 0.985, 0.0])
-FOV_DEG = 42.0
-KEY = np.array([-0.48, 0.78, 0.62]) / np.linalg.norm([-0.48, 0.78, 0.62])  # towards the lamp
-KEY_COLOUR = np.array([1.02, 0.96, 0.88]) * 0.98
-SKY = np.array([0.50, 0.53, 0.58])
-GROUND = np.array([0.30, 0.26, 0.22])
-LIGHT_SIZE, LIGHT_WIDTH_M = 640, 2.9  # of the lamp's depth map
-SHADOW_BLUR = 6.0  # cells of that map
-GRAIN = 1.3  # standard deviation of the sensor's noise, grey levels
+__all__ = ["build_room", "depth_from", "picture", "studio_camera"]
+
+BLUR_STEP = 2  # the map is made this much coarser before shadows on the room are blurred
 
 
-@dataclass(frozen=True, eq=False)
-class Room:
-    """What does not move, seen by the camera."""
+class Drawn(NamedTuple):
+    """The person, drawn twice as fine as the picture: the window that starts at fine pixel x0, y0."""
 
-    camera: Camera  # world (y up) to picture
-    colour: np.ndarray  # (H, W, 3) float32 linear, without any shadow of the person
-    depth_m: np.ndarray  # (H, W) float32
-    points: np.ndarray  # (H, W, 3) float32 world
-    light_points: np.ndarray  # (H, W, 3) float32 column, row, depth in the lamp's map
-    grain: np.ndarray  # (H, W) float32 grey levels
-
-    def plate(self) -> np.ndarray:
-        """(H, W, 3) uint8: the empty room."""
-        return to_srgb_table()[np.clip(self.colour * 4095, 0, 4095).astype(int)].astype(np.uint8)
+    face_index: np.ndarray  # (h, w) int32, -1 = nobody
+    nearness: np.ndarray  # (h, w) float32, 1/z
+    seen: np.ndarray  # (V, 3) float32 column, row, nearness of the fine picture
+    x0: int
+    y0: int
 
 
-@lru_cache(maxsize=1)
-def to_srgb_table() -> np.ndarray:
-    """(4096,) float32 grey levels of linear light 0..1."""
-    x = np.arange(4096) / 4095.0
-    return (255 * np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055) + 0.5).astype(np.float32)
+def picture(
+    actor: Actor, pose: BodyPose, room: Room, grain: int, time_s: float, index: int
+) -> tuple[Frame, np.ndarray]:
+    """One frame, and the joints (J, 3) in the camera's frame. The pose is in the world: y up, soles on y = 0.
 
-
-def studio_camera(size: int) -> Camera:
-    """The fixed camera for square pictures of `size` pixels."""
-    ahead = (AIM - EYE) / np.linalg.norm(AIM - EYE)
-    right = np.cross(ahead, [0.0, 1.0, 0.0])
-    right /= np.linalg.norm(right)
-    turn = np.stack([right, np.cross(ahead, right), ahead])
-    placed = np.eye(4)
-    placed[:3, :3], placed[:3, 3] = turn, -turn @ EYE
-    focal = size / 2 / np.tan(np.radians(FOV_DEG) / 2)
-    K = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1.0]])
-    return Camera(K=K, width=size, height=size, world_to_camera=placed)
-
-
-@lru_cache(maxsize=1)
-def lamp() -> tuple[Camera, np.ndarray]:
-    """The lamp as a camera without perspective, and the (3, 4) matrix from world points to its column, row, depth."""
-    right = np.cross(-KEY, [0.0, 1.0, 0.0])
-    right /= np.linalg.norm(right)
-    turn = np.stack([right, np.cross(-KEY, right), -KEY])
-    centre = np.array([0.0, 0.95, 0.0])
-    placed = np.eye(4)
-    placed[:3, :3], placed[:3, 3] = turn, np.array([0, 0, 4.0]) - turn @ centre
-    scale = LIGHT_SIZE / LIGHT_WIDTH_M
-    K = np.array([[scale, 0, LIGHT_SIZE / 2], [0, scale, LIGHT_SIZE / 2], [0, 0, 1.0]])
-    camera = Camera(K=K, width=LIGHT_SIZE, height=LIGHT_SIZE, world_to_camera=placed, weak_depth_m=1.0)
-    rows = placed[:3].copy()
-    rows[:2] *= scale
-    rows[:2, 3] += LIGHT_SIZE / 2
-    return camera, rows
-
-
-@lru_cache(maxsize=2)
-def build_room(size: int) -> Room:
-    """Floor boards, a plastered wall with a skirting board, soft light from a window on the left."""
-    camera = studio_camera(size)
-    v, u = np.mgrid[0:size, 0:size] + 0.5
-    far = unproject(np.stack([u, v], -1), np.ones((size, size)), camera)
-    rays = far - EYE
-    with np.errstate(divide="ignore"):
-        to_floor = np.where(rays[..., 1] < 0, -EYE[1] / rays[..., 1], np.inf)
-        to_wall = (WALL_Z - EYE[2]) / rays[..., 2]
-    depth = np.minimum(to_floor, to_wall)
-    points = EYE + rays * depth[..., None]
-    on_floor = to_floor < to_wall
-    colour = np.where(on_floor[..., None], floor_colour(points), wall_colour(points))
-    _, rows = lamp()
-    light_points = points @ rows[:, :3].T + rows[:, 3]
-    random = np.random.default_rng(5)
-    grain = GRAIN * random.standard_normal((size, size))
-    return Room(
-        camera,
-        np.clip(colour, 0, 1).astype(np.float32),
-        depth.astype(np.float32),
-        points.astype(np.float32),
-        light_points.astype(np.float32),
-        grain.astype(np.float32),
-    )
-
-
-def wall_colour(points: np.ndarray) -> np.ndarray:
-    """(H, W, 3) linear: warm grey plaster, a skirting board, brighter towards the window."""
-    from pipelines.studio.meshwork import value_noise
-
-    flat = points.reshape(-1, 3)
-    plaster = (
-        1 + 0.025 * value_noise(flat * 14, 71) + 0.02 * value_noise(flat * 60, 72) + 0.03 * value_noise(flat * 2.2, 73)
-    )
-    light = 1.0 - 0.10 * (flat[:, 0] + 0.3) - 0.10 * np.clip(1.2 - flat[:, 1], -1, 1)
-    colour = to_linear(np.array([0.72, 0.735, 0.72])) * (plaster * light)[:, None]
-    skirting = (flat[:, 1] < 0.11)[:, None]
-    white = (
-        to_linear(np.array([0.86, 0.855, 0.84])) * (light * (1 - 0.35 * (np.abs(flat[:, 1] - 0.108) < 0.006)))[:, None]
-    )
-    return np.where(skirting, white, colour).reshape(points.shape)
-
-
-def floor_colour(points: np.ndarray) -> np.ndarray:
-    """(H, W, 3) linear: oak boards along x, 14 cm wide, with grain, joints and a tone of their own."""
-    from pipelines.studio.meshwork import value_noise
-
-    flat = points.reshape(-1, 3)
-    board = np.floor(flat[:, 2] / 0.14)
-    shift = 0.73 * board
-    piece = np.floor((flat[:, 0] + shift) / 1.1)
-    tone = 1 + 0.13 * value_noise(np.stack([board * 7.3, piece * 5.1, board * 0.0], 1) + 0.5, 81)
-    grain = (
-        1
-        + 0.07 * value_noise(flat * [9, 1, 110] + board[:, None] * 3.7, 82)
-        + 0.05 * value_noise(flat * [3, 1, 30], 83)
-    )
-    within = flat[:, 2] / 0.14 - board
-    joint = 1 - 0.35 * (np.minimum(within, 1 - within) < 0.022)
-    light = 1.0 - 0.10 * (flat[:, 0] + 0.3) + 0.05 * flat[:, 2]
-    return (to_linear(np.array([0.60, 0.475, 0.36])) * (tone * grain * joint * light)[:, None]).reshape(points.shape)
-
-
-def picture(actor: Actor, pose: BodyPose, room: Room, index: int, time_s: float) -> tuple[Frame, np.ndarray]:
-    """One frame, and the joints (J, 3) in the camera's frame. The pose is in the world: y up, soles on y = 0."""
-    import cv2
-
-    from pipelines.rasterizers.cpu import rasterize
-    from pipelines.studio.kernels import develop, shade, shadow_on_room
+    grain  which of the film's noises; index and time_s go into the frame as they are
+    """
+    from pipelines.studio.film import develop
 
     verts, normals, joints = pose_actor(actor, pose)
-    camera = room.camera
-    fine = scale_camera(camera, 2)
-    seen = to_camera(verts, fine)
-    columns = seen[:, 0] / seen[:, 2] * fine.K[0, 0] + fine.K[0, 2]
-    rows = seen[:, 1] / seen[:, 2] * fine.K[1, 1] + fine.K[1, 2]
-    box = (
-        max(0, int(columns.min()) - 1),
-        max(0, int(rows.min()) - 1),
-        min(fine.width, int(columns.max()) + 2),
-        min(fine.height, int(rows.max()) + 2),
-    )
-    face_index, bary, depth = rasterize(verts, actor.faces, fine, box)
-    lamp_camera, light_rows = lamp()
-    _, _, lamp_depth = rasterize(verts, actor.faces, lamp_camera)
-    colour = shade(
-        face_index,
-        bary,
-        actor.faces,
-        actor.material,
-        actor.verts,
-        actor.normals,
-        verts,
-        normals,
-        actor.tint,
-        actor.occlusion,
-        actor.uvs,
-        actor.face_uvs,
-        actor.texture,
-        actor.print_front,
-        actor.print_back,
-        actor.cut,
-        actor.leg,
-        actor.colours,
-        EYE,
-        KEY,
-        KEY_COLOUR,
-        SKY,
-        GROUND,
-        light_rows,
-        lamp_depth,
-    )
-    height, width = room.depth_m.shape
-    shadow = np.empty((height, width), np.float32)
-    hidden = cv2.GaussianBlur((lamp_depth > 0).astype(np.float32), (0, 0), SHADOW_BLUR)
-    shadow_on_room(room.light_points, room.points, hidden, feet_of(actor, joints), shadow)
+    linear, alpha, depth_m = exposed(actor, verts, normals, joints, room)
+    height, width = alpha.shape
     image = np.empty((height, width, 3), np.uint8)
-    alpha, depth_m = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
-    grain = np.roll(room.grain, ((index * 97) % height, (index * 61) % width), (0, 1))
-    develop(
-        colour,
-        face_index,
-        depth,
-        room.colour,
-        room.depth_m,
-        shadow,
-        np.array(box),
-        to_srgb_table(),
-        grain,
-        image,
-        alpha,
-        depth_m,
-    )
-    return Frame(index, time_s, image, depth_m, np.minimum(alpha, 1.0)), to_camera(joints, camera)
+    develop(linear, to_srgb_table(), room.grain, -(grain * 97) % height, -(grain * 61) % width, image)
+    return Frame(index, time_s, image, depth_m, alpha), to_camera(joints, room.camera)
+
+
+def exposed(
+    actor: Actor, verts: np.ndarray, normals: np.ndarray, joints: np.ndarray, room: Room
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Linear light (H, W, 3), alpha (H, W) and depth (H, W) of a posed person in a room, without any sensor."""
+    from pipelines.studio.film import composite, shadow_on_room
+
+    drawn = draw(actor, verts, room.camera)
+    map_nearness = draw_from_light(actor, verts, room.light)
+    colour = shaded(actor, verts, normals, drawn, room.light, map_nearness)
+    shape = room.depth_m.shape
+    shadow, alpha, depth_m = (np.empty(shape, np.float32) for _ in range(3))
+    linear = np.empty((*shape, 3), np.float32)
+    hidden = blurred(map_nearness, room.light.spread)
+    shadow_on_room(room.cells, room.points, room.taken, hidden, BLUR_STEP, feet_of(actor, joints), shadow)
+    composite(colour, drawn.face_index, drawn.nearness, drawn.x0, drawn.y0, room.colour, room.depth_m, shadow,
+              linear, alpha, depth_m)
+    return linear, alpha, depth_m
+
+
+def draw(actor: Actor, verts: np.ndarray, camera: Camera) -> Drawn:
+    """Which triangle each sample sees, only where the person is."""
+    from pipelines.studio.drawing import draw_nearest
+
+    fine = scale_camera(camera, 2)
+    seen = _seen(verts, fine)
+    shown = seen[seen[:, 2] > 0]
+    x0, y0, x1, y1 = 0, 0, 2, 2
+    if len(shown):
+        low, high = shown[:, :2].min(0), shown[:, :2].max(0)
+        x0, y0 = (int(np.clip(v - 1, 0, size - 2)) // 2 * 2 for v, size in zip(low, (fine.width, fine.height)))
+        x1, y1 = (int(np.clip(v + 3, at + 2, size)) // 2 * 2
+                  for v, at, size in zip(high, (x0, y0), (fine.width, fine.height)))
+    face_index = np.empty((y1 - y0, x1 - x0), np.int32)
+    nearness = np.empty(face_index.shape, np.float32)
+    draw_nearest(seen, actor.faces, x0, y0, face_index, nearness)
+    return Drawn(face_index, nearness, seen, x0, y0)
+
+
+def _seen(verts: np.ndarray, camera: Camera) -> np.ndarray:
+    """(V, 3) float32 column, row, nearness."""
+    from pipelines.studio.drawing import project_points
+
+    seen, K = np.empty((len(verts), 3), np.float32), camera.K
+    project_points(verts, np.ascontiguousarray(camera.world_to_camera, float), K[0, 0], K[1, 1], K[0, 2], K[1, 2], seen)
+    return seen
+
+
+def draw_from_light(actor: Actor, verts: np.ndarray, light: Light) -> np.ndarray:
+    """(h, w) float32: how near to the key light what it sees of the person is; 0 = nothing."""
+    from pipelines.studio.drawing import draw_depth_only, project_parallel
+
+    seen, nearness = np.empty((len(verts), 3), np.float32), np.empty((MAP_CELLS, MAP_CELLS), np.float32)
+    project_parallel(verts, light.rows(), seen)
+    draw_depth_only(seen, actor.faces, nearness)
+    return nearness
+
+
+def blurred(map_nearness: np.ndarray, spread: float) -> np.ndarray:
+    """(h, w) 0..1, in cells `BLUR_STEP` times as large: how much of the light the person keeps away."""
+    import cv2
+
+    size = MAP_CELLS // BLUR_STEP
+    hidden = cv2.resize((map_nearness > 0).astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+    return cv2.GaussianBlur(hidden, (0, 0), spread / BLUR_STEP)
+
+
+def shaded(actor: Actor, verts: np.ndarray, normals: np.ndarray, drawn: Drawn, light: Light,
+           map_nearness: np.ndarray) -> np.ndarray:
+    """(h, w, 3) float32 linear colour of the drawn samples; anything where there is nobody."""
+    from pipelines.studio.shading import Lit, Surface, packed, shade
+
+    rows = np.empty((len(verts), 18), np.float32)
+    packed(drawn.seen, normals, verts, _still(actor), rows)
+    surface = Surface(actor.faces, actor.material, rows, actor.uvs, actor.face_uvs, actor.texture, actor.print_front,
+                      actor.print_back, actor.cut, actor.leg, actor.colours)
+    lit = Lit(EYE, light.towards, light.key, light.sky, light.ground, light.rows(), map_nearness, light.softness)
+    colour = np.empty((*drawn.face_index.shape, 3), np.float32)
+    shade(drawn.face_index, drawn.nearness, drawn.x0, drawn.y0, surface, lit, colour)
+    return colour
+
+
+@lru_cache(maxsize=4)
+def _still(actor: Actor) -> np.ndarray:
+    """(V, 12) float32: what the shader needs of a vertex and no pose changes, see `shading.packed`."""
+    from pipelines.studio.materials import LEATHER
+    from pipelines.studio.shading import roughness
+
+    cloth, bumps = np.zeros(len(actor.verts), bool), np.zeros_like(actor.verts)
+    cloth[actor.faces[actor.material > LEATHER]] = True
+    roughness(actor.verts, cloth, bumps)
+    spare = np.zeros(len(bumps), np.float32)
+    return np.column_stack([bumps, actor.verts, actor.normals[:, 2], actor.occlusion, actor.tint, spare])
+
+
+def rows_of(verts: np.ndarray, camera: Camera) -> np.ndarray:
+    """(V,) picture rows where points lie."""
+    return _seen(verts, camera)[:, 1]
+
+
+def depth_of(actor: Actor, verts: np.ndarray, room: Room) -> np.ndarray:
+    """(H, W) float32 metres: posed vertices in a room, one look through the middle of each pixel."""
+    from pipelines.studio.drawing import draw_nearest
+
+    shape = room.depth_m.shape
+    face_index, nearness = np.empty(shape, np.int32), np.empty(shape, np.float32)
+    draw_nearest(_seen(verts, room.camera), actor.faces, 0, 0, face_index, nearness)
+    return np.where(face_index >= 0, 1 / np.maximum(nearness, 1e-6), room.depth_m)
+
+
+def depth_from(actor: Actor, pose: BodyPose, room_name: str, camera: Camera) -> np.ndarray:
+    """(H, W) float32 metres along the axis of any camera in the studio's world: the person in a room, exactly.
+
+    camera  its world_to_camera takes the studio's world (y up); no lens distortion
+    """
+    from pipelines.studio.drawing import draw_nearest
+
+    verts, _, _ = pose_actor(actor, pose)
+    shape = (camera.height, camera.width)
+    face_index, nearness = np.empty(shape, np.int32), np.empty(shape, np.float32)
+    draw_nearest(_seen(verts, camera), actor.faces, 0, 0, face_index, nearness)
+    room_m = depth_of_room(room_name, camera)
+    return np.where(face_index >= 0, 1 / np.maximum(nearness, 1e-6), room_m)
 
 
 def feet_of(actor: Actor, joints: np.ndarray) -> np.ndarray:
