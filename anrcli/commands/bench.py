@@ -136,11 +136,11 @@ def smaller(images: Sequence[np.ndarray], camera: Camera, size: int) -> tuple[li
 
 def landmarks_of(images: Sequence[np.ndarray]) -> list[Landmarks | None]:
     """The person's landmarks in each picture, from a fresh start."""
-    from pipelines.detectors.mediapipe import Follower
+    from pipelines.detectors.following import Follower
 
     follower = Follower(CLIP_FPS)
     try:
-        return [None if seen is None else seen.landmarks for seen in map(follower.see, images)]
+        return [None if seen is None else seen.landmarks for _, seen in follower.follow(images)]
     finally:
         follower.close()
 

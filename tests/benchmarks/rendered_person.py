@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipelines.detectors.mediapipe import Follower
+from pipelines.detectors.following import Follower
 
 # MediaPipe's landmark index and our joint's name
 LIMBS = {11: "upperarm01.L", 12: "upperarm01.R", 13: "lowerarm01.L", 14: "lowerarm01.R", 23: "upperleg01.L",
