@@ -32,6 +32,8 @@ class CaptureOptions:
     max_side: int = option(
         1920, "Larger pictures are reduced until the longer side has this many pixels; 0 keeps them."
     )
+    coach: bool = option(True, "Judge the recording; --no-coach takes it as it is.", recorded_only=True)
+    strict: bool = option(False, "Stop, with exit code 3, where the coach has warnings.", recorded_only=True, once=True)
     studio_fps: float = option(15.0, "Frames per second of a synthetic recording.")
     studio_size: int = option(512, "Width and height of a synthetic recording, in pixels.")
     studio_motion: str = option("capture", "What a synthetic person does: capture (a turn, arms, legs) or walk.")
@@ -55,7 +57,27 @@ def run(job: Job) -> Outcome:
     }
     if "height_m" in truth:
         figures["height_m"] = round(float(truth["height_m"]), 4)
-    return Outcome(figures=figures)
+    if not options.coach:
+        return Outcome(figures=figures)
+    judged = _judged(job)
+    return Outcome(figures={**figures, **judged}, outputs={"coach": "coach.png"} if judged else {})
+
+
+def _judged(job: Job) -> dict[str, float]:
+    """Writes `coach.json` and `coach.png`; the coach's numbers, none where it cannot judge here."""
+    from pipelines.coaching.coach import judge_into
+    from pipelines.media.recording import Recording
+
+    verdict = judge_into(job.folder, Recording(job.folder), job.options.start, job.progress)
+    return {} if verdict is None else {**verdict.figures, "warnings": float(len(verdict.of("warning")))}
+
+
+def deliver(folder: Path, options: CaptureOptions) -> None:
+    """AnrError for a recording that the coach refuses; the recording stays."""
+    if options.coach:
+        from pipelines.coaching.telling import check_verdict
+
+        check_verdict(folder, options.strict)
 
 
 def _check(options: CaptureOptions) -> None:
@@ -133,4 +155,4 @@ def _estimate_s(inputs: Mapping[str, Path], options: CaptureOptions) -> float:
 
 
 STAGE = Stage(name="capture", version=1, doing="Reading the recording", Options=CaptureOptions, run=run,
-              estimate_s=_estimate_s)
+              deliver=deliver, estimate_s=_estimate_s)

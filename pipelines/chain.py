@@ -26,6 +26,7 @@ from pipelines.core.workspace import (
     newest_version,
     partial_folder,
     partial_folders,
+    record,
     versions,
     writing,
 )
@@ -193,6 +194,7 @@ def _make(workspace: Workspace, stage: Stage, owner: str, request: Request, prog
     anew = stage is train.STAGE and request.fresh
     current = None if anew else _current_version(workspace, stage, owner, request)
     if current:
+        current = record(current, _recorded_now(stage, typed))
         if stage.deliver:
             stage.deliver(current.folder, _options(stage, current if stage.keeps_options else None, typed))
         return Result(stage, _label(stage, owner), current, made=False)
@@ -310,6 +312,12 @@ def _recorded(stage: Stage, options: Any, kept: Version | None, typed: Mapping[s
     if kept:
         named.update({k: v for k, v in kept.manifest["recorded"].items() if k in named and k not in typed})
     return {**recorded_of(options), **named}
+
+
+def _recorded_now(stage: Stage, typed: Mapping[str, Any]) -> dict[str, Any]:
+    """What was typed now of the options that are only written down, and last."""
+    return {f.name: typed[f.name] for f in fields(stage.Options)
+            if f.name in typed and f.metadata.get("recorded_only") and not f.metadata.get("once")}
 
 
 def _input_places(workspace: Workspace, stage: Stage, owner: str, request: Request) -> dict[str, tuple[Stage, str]]:

@@ -168,21 +168,21 @@ def test_the_workspace_is_named_by_option_or_environment(
     anr: Any, noise: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANR_WORKSPACE", "from_environment")
-    assert anr("capture", "--source", noise).code == 0
-    assert anr("-w", "named", "capture", "--source", noise).code == 0
+    assert anr("capture", "--no-coach", "--source", noise).code == 0
+    assert anr("-w", "named", "capture", "--no-coach", "--source", noise).code == 0
     assert Workspace("from_environment").people() == Workspace("named").people() == ["me"]
 
 
 def test_a_command_says_what_it_will_do_then_where_it_is(anr: Any, noise: Path) -> None:
-    first = anr("capture", "--source", noise, "--person", "ada")
+    first = anr("capture", "--no-coach", "--source", noise, "--person", "ada")
     assert first.code == 0 and "To do: capture of ada (about" in first.err
     assert "workspace/people/ada/capture/v001" in first.out
-    again = anr("capture", "--source", noise, "--person", "ada")
+    again = anr("capture", "--no-coach", "--source", noise, "--person", "ada")
     assert "Everything is up to date." in again.err and "nothing had to be done" in again.out
 
 
 def test_json_is_one_object_and_nothing_else_on_stdout(anr: Any, noise: Path) -> None:
-    answer = anr("--json", "capture", "--source", noise)
+    answer = anr("--json", "capture", "--no-coach", "--source", noise)
     assert answer.code == 0 and set(answer.json) == {"command", "ok", "outputs", "figures", "error"}
     assert answer.json["command"] == "capture" and answer.json["ok"] is True and answer.json["error"] is None
     assert answer.json["figures"]["frames"] == 30
@@ -194,22 +194,22 @@ def test_json_is_one_object_and_nothing_else_on_stdout(anr: Any, noise: Path) ->
 
 
 def test_quiet_leaves_only_the_result(anr: Any, noise: Path) -> None:
-    answer = anr("--quiet", "capture", "--source", noise)
+    answer = anr("--quiet", "capture", "--no-coach", "--source", noise)
     assert answer.err == "" and answer.out.strip().endswith("workspace/people/me/capture/v001")
 
 
 def test_the_only_person_there_is_needs_no_name(anr: Any, noise: Path) -> None:
-    anr("capture", "--source", noise, "--person", "ada")
-    again = anr("--json", "capture", "--source", noise)
+    anr("capture", "--no-coach", "--source", noise, "--person", "ada")
+    again = anr("--json", "capture", "--no-coach", "--source", noise)
     assert "people/ada/capture/v001" in again.json["outputs"]["folder"]
 
 
 def test_another_recording_does_not_inherit_the_options_of_the_last(anr: Any, noise: Path) -> None:
-    anr("capture", "--source", noise, "--height-m", "1.9")
-    kept = anr("--json", "capture", "--source", noise).json["outputs"]["folder"]
+    anr("capture", "--no-coach", "--source", noise, "--height-m", "1.9")
+    kept = anr("--json", "capture", "--no-coach", "--source", noise).json["outputs"]["folder"]
     assert json.loads((Path(kept) / "capture.json").read_text())["height_m"] == 1.9
     noise.write_bytes(b"somebody else")
-    anew = anr("--json", "capture", "--source", noise).json["outputs"]["folder"]
+    anew = anr("--json", "capture", "--no-coach", "--source", noise).json["outputs"]["folder"]
     assert anew.endswith("v002") and json.loads((Path(anew) / "capture.json").read_text())["height_m"] is None
 
 
@@ -277,7 +277,7 @@ def test_a_malformed_bvh_of_the_wild_is_refused_with_its_line(anr: Any, noise: P
 
 
 def test_an_unknown_person_is_named_with_those_there_are(anr: Any, noise: Path) -> None:
-    anr("capture", "--source", noise, "--person", "ada")
+    anr("capture", "--no-coach", "--source", noise, "--person", "ada")
     for arguments in (["render", "--orbit", "--person", "bob"], ["tryon", "--face", "ada", "--shirt", "bob", "--orbit"],
                       ["fit", "--person", "bob"], ["eval", "--person", "bob"]):  # fmt: skip
         answer = anr(*arguments)
@@ -287,7 +287,7 @@ def test_an_unknown_person_is_named_with_those_there_are(anr: Any, noise: Path) 
 def test_nobody_in_the_clip_names_how_many_frames_were_searched(anr: Any, noise: Path, tmp_path: Path) -> None:
     answer = anr("fit", "--person", "me")
     assert answer.code == 3                             # there is no recording yet
-    anr("capture", "--source", noise)
+    anr("capture", "--no-coach", "--source", noise)
     answer = anr("fit")
     assert answer.code == 3 and "30" in answer.err and "hint:" in answer.err
     assert left_behind(tmp_path / "workspace") == ["v001"]          # the capture alone
@@ -305,7 +305,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(
         path.write_bytes(b"picture")
 
     monkeypatch.setattr("pipelines.media.images._write", full)
-    answer = anr("capture", "--source", noise)
+    answer = anr("capture", "--no-coach", "--source", noise)
     assert answer.code == 3 and "disk is full" in answer.err and "hint:" in answer.err
     assert len(written) >= 10 and left_behind(tmp_path / "workspace") == []
 
@@ -323,7 +323,7 @@ def test_an_interruption_is_130(anr: Any, noise: Path, tmp_path: Path, monkeypat
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pipelines.sources.open_source", interrupted)
-    answer = anr("capture", "--source", noise)
+    answer = anr("capture", "--no-coach", "--source", noise)
     assert answer.code == 130 and "Interrupted" in answer.err
     assert left_behind(tmp_path / "workspace") == []
 
@@ -335,11 +335,11 @@ def test_a_bug_of_ours_is_1_and_its_traceback_is_saved(anr: Any, noise: Path, tm
 
     monkeypatch.setattr("pipelines.sources.open_source", wrong)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    answer = anr("capture", "--source", noise)
+    answer = anr("capture", "--no-coach", "--source", noise)
     assert answer.code == 1 and "RuntimeError: this cannot be" in answer.err and "Traceback" not in answer.err
     (saved,) = tmp_path.glob("anr-bug-*.txt")
     assert str(saved) in answer.err and "Traceback" in saved.read_text()
-    assert "Traceback" in anr("--verbose", "capture", "--source", noise).err
+    assert "Traceback" in anr("--verbose", "capture", "--no-coach", "--source", noise).err
 
 
 @pytest.mark.parametrize(
@@ -355,7 +355,7 @@ def test_a_missing_part_is_3_and_says_how_to_get_it(anr: Any, noise: Path, monke
         raise error
 
     monkeypatch.setattr("pipelines.sources.open_source", missing)
-    answer = anr("capture", "--source", noise)
+    answer = anr("capture", "--no-coach", "--source", noise)
     assert answer.code == 3 and f"A part does not work here: {error}" in answer.err and f"hint:  {hint}" in answer.err
 
 
@@ -375,9 +375,9 @@ def test_without_room_for_temporary_files_commands_work_and_bugs_are_told(
 
     monkeypatch.setattr("tempfile.TemporaryFile", no_room)
     monkeypatch.setattr("tempfile.NamedTemporaryFile", no_room)
-    assert anr("capture", "--source", noise).code == 0 and anr("clean").code == 0
+    assert anr("capture", "--no-coach", "--source", noise).code == 0 and anr("clean").code == 0
     monkeypatch.setattr("pipelines.sources.open_source", wrong)
-    answer = anr("capture", "--source", noise, "--height-m", "1.7")
+    answer = anr("capture", "--no-coach", "--source", noise, "--height-m", "1.7")
     assert answer.code == 1 and "this cannot be" in answer.err and "could not be saved" in answer.err
 
 
@@ -416,7 +416,7 @@ def test_a_download_that_is_cut_off_is_like_no_network(monkeypatch: pytest.Monke
 
 
 def test_status_lists_and_verify_finds_damage(anr: Any, noise: Path, tmp_path: Path) -> None:
-    anr("capture", "--source", noise, "--person", "ada")
+    anr("capture", "--no-coach", "--source", noise, "--person", "ada")
     listed = anr("status")
     assert listed.code == 0 and "up to date" in listed.out and "missing" in listed.out
     assert anr("status", "--verify").code == 0
@@ -426,8 +426,8 @@ def test_status_lists_and_verify_finds_damage(anr: Any, noise: Path, tmp_path: P
 
 
 def test_clean_removes_what_newer_versions_replaced(anr: Any, noise: Path, tmp_path: Path) -> None:
-    anr("capture", "--source", noise)
-    anr("capture", "--source", noise, "--height-m", "1.7")
+    anr("capture", "--no-coach", "--source", noise)
+    anr("capture", "--no-coach", "--source", noise, "--height-m", "1.7")
     place = tmp_path / "workspace/people/me/capture"
     assert "v001" in anr("clean", "--dry-run").out and (place / "v001").exists()
     assert anr("clean").code == 0
@@ -436,7 +436,7 @@ def test_clean_removes_what_newer_versions_replaced(anr: Any, noise: Path, tmp_p
 
 
 def test_clean_leaves_alone_what_another_anr_is_writing(anr: Any, noise: Path, tmp_path: Path) -> None:
-    anr("capture", "--source", noise)
+    anr("capture", "--no-coach", "--source", noise)
     place = tmp_path / "workspace/people/me/capture"
     partial = place / ".partial-0123"
     partial.mkdir()
@@ -463,7 +463,7 @@ def test_doctor_is_3_when_a_needed_part_is_missing(anr: Any, monkeypatch: pytest
 
 
 def test_every_command_is_a_python_function(noise: Path, tmp_path: Path) -> None:
-    report = anrcli.capture(workspace=tmp_path / "ws", source=str(noise), person="ada")
+    report = anrcli.capture(workspace=tmp_path / "ws", source=str(noise), person="ada", coach=False)
     assert report.figures["frames"] == 30 and report.outputs["folder"].is_dir()
     with pytest.raises(AnrError, match="bob"):
         anrcli.fit(workspace=tmp_path / "ws", person="bob")
@@ -508,7 +508,7 @@ def test_lengths_of_time_read_well() -> None:
 def test_an_incomplete_request_is_2_before_any_work(
     anr: Any, noise: Path, arguments: tuple[str, ...], says: str
 ) -> None:
-    anr("capture", "--source", noise)
+    anr("capture", "--no-coach", "--source", noise)
     answer = anr(*arguments)
     assert answer.code == 2 and says in answer.err
     assert not (Path("workspace", "people", "me", "keypoints")).exists()

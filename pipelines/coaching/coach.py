@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from pipelines.coaching.drawing import draw_verdict
 from pipelines.coaching.evidence import Evidence, gather, surface_seen
 from pipelines.coaching.looking import Look, look
 from pipelines.coaching.sampling import Watcher, frames_to_look_at
 from pipelines.coaching.stillness import camera_steps
-from pipelines.coaching.verdict import Verdict, reach_verdict
+from pipelines.coaching.telling import FILE, PICTURE, said, summary, table
+from pipelines.coaching.verdict import NOTE, WARNING, Verdict, reach_verdict
 from pipelines.core.stage import Progress
+from pipelines.core.storage import write_json
+from pipelines.media.images import write_image
 from pipelines.media.recording import Recording
+
+
+class DetectorMissing(Exception):
+    """People cannot be found on this machine."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +33,37 @@ class Judgement:
     frontal: np.ndarray                 # (T,) cosine of the best of them but one
 
 
+def judge_into(folder: Path, recording: Recording, start_s: float, progress: Progress) -> Verdict | None:
+    """Judges a recording, writes coach.json and coach.png into `folder` and says the verdict.
+
+    None, with a note, where the landmark detector cannot be loaded here, or somebody pressed Ctrl-C: the recording is
+    there already, so only the coach stops.
+    """
+    try:
+        judged = judge(recording, start_s, progress)
+    except DetectorMissing as missing:
+        progress.note(f"The recording was not judged: {missing}. `anr doctor` says how to mend that.")
+        return None
+    except KeyboardInterrupt:
+        progress.note("The recording was not judged: stopped.")
+        return None
+    verdict = judged.verdict
+    stored = verdict.as_json()
+    write_json(folder / FILE, stored)
+    write_image(folder / PICTURE, draw_verdict(verdict, judged.often, judged.frontal))
+    for line in table(stored):
+        progress.note(line)
+    progress.note(f"Verdict: {summary(stored)} ({verdict.looked_at} of {verdict.frames} frames were looked at).")
+    for finding in stored["findings"]:
+        if finding["severity"] == WARNING:
+            progress.warn(said(finding))
+        elif finding["severity"] == NOTE:
+            progress.note(said(finding))
+    return verdict
+
+
 def judge(recording: Recording, start_s: float = 0.0, progress: Progress | None = None) -> Judgement:
-    """Looks at a frame a second or more of a recording.
+    """Looks at a frame a second or more of a recording; DetectorMissing where there is no MediaPipe.
 
     start_s  where the recording begins within its source, for what is said about --start
     """
@@ -37,7 +75,10 @@ def judge(recording: Recording, start_s: float = 0.0, progress: Progress | None 
 def look_over(recording: Recording, start_s: float, progress: Progress) -> Evidence:
     """Measures the frames that stand for a recording."""
     indices = frames_to_look_at(recording.times_s)
-    watcher = Watcher(recording, recording.track)
+    try:
+        watcher = Watcher(recording, recording.track)
+    except (ImportError, OSError) as problem:
+        raise DetectorMissing(f"MediaPipe cannot be loaded ({problem})") from problem
     try:
         looks: list[Look] = [look(sight) for sight in
                              progress.track(watcher.sights(indices), "Judging the recording", len(indices))]

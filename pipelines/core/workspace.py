@@ -158,6 +158,17 @@ def commit(partial: Path, manifest: dict[str, Any]) -> Version:
     return Version(target, stored)
 
 
+def record(version: Version, options: dict[str, Any]) -> Version:
+    """Writes down options that decide nothing with a complete version; its files and what made it stay."""
+    if all(version.manifest["recorded"].get(name) == value for name, value in options.items()):
+        return version
+    manifest = {**version.manifest, "recorded": {**version.manifest["recorded"], **options}}
+    beside = version.folder / "manifest.json.partial"
+    write_json(beside, manifest)
+    beside.replace(version.folder / "manifest.json")
+    return Version(version.folder, manifest)
+
+
 def damaged_files(version: Version) -> list[str]:
     """Files of a version that are missing or differ from their digest."""
     expected, found = version.manifest["files"], file_digests(version.folder)
