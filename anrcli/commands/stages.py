@@ -52,7 +52,8 @@ def _command(stage: Stage) -> Command:
         own = (PEOPLE, AVATAR, FRESH)
 
     def call(workspace: Workspace, progress: Progress, **typed: Any) -> Report:
-        return run_stage(workspace, stage.name, progress, typed)
+        shown = offered(workspace, typed) if stage.name == "capture" else None
+        return shown or run_stage(workspace, stage.name, progress, typed)
 
     names = {parameter.name for parameter in own}
     return Command(
@@ -69,6 +70,16 @@ def run_stage(workspace: Workspace, name: str, progress: Progress, typed: Mappin
     outputs = {**last.version.outputs, "folder": last.version.folder}
     done = f"{name} of {last.owner}: {last.version.name}" + ("" if last.made else ", nothing had to be done")
     return Report(outputs, dict(last.version.figures), (done,))
+
+
+def offered(workspace: Workspace, typed: Mapping[str, Any]) -> Report | None:
+    """What `--source NAME:list` shows instead of recording; None for anything that can be recorded."""
+    from pipelines.sources import catalogue_of
+
+    catalogue = catalogue_of(typed.get("source", ""), workspace.root)
+    if catalogue is None:
+        return None
+    return Report({"picture": catalogue.picture}, {"offered": float(len(catalogue.table) - 1)}, table=catalogue.table)
 
 
 def bring(workspace: Workspace, name: str, request: Request, progress: Progress) -> list[Result]:

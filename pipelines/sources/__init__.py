@@ -27,7 +27,12 @@ class Request:
     kinect_1080p: bool = False          # a live Kinect's colour: 1920x1080 instead of 1280x720
     studio_fps: float = 15.0            # the rest counts for synthetic people only
     studio_size: int = 512
+    studio_width: int | None = None     # None = square
     studio_motion: str = "capture"
+    studio_room: str = "plaster"
+    studio_light: str = "daylight"
+    studio_seed: int = 0
+    studio_sensor: bool = False
     track: int | None = None            # which person, left to right; sources only refuse what they cannot have
 
 
@@ -39,6 +44,22 @@ class Source:
     example: str                        # how it is written after --source
     fits: Callable[[str], bool]         # looks at the text and the file system, opens nothing
     open: Callable[[Request], Footage]
+    catalogue: Callable[[Path], Catalogue] | None = None    # what NAME:list shows; a picture goes into the folder
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What a kind of source has to offer."""
+
+    table: tuple[tuple[str, ...], ...]  # the first row is the heading
+    picture: Path
+
+
+def catalogue_of(spec: str, folder: Path) -> Catalogue | None:
+    """What there is to choose from, asked for with `NAME:list`; None for a recording, which `open_source` opens."""
+    name, _, asked = spec.partition(":")
+    source = SOURCES.get(name)
+    return source.catalogue(folder) if source and source.catalogue and asked == "list" else None
 
 
 def open_source(request: Request) -> Footage:
@@ -65,7 +86,7 @@ def _examples() -> str:
 
 
 def _open_synthetic(request: Request) -> Footage:
-    from pipelines.sources.synthetic import open_synthetic
+    from pipelines.sources.synthetic import Setting, open_synthetic
 
     if request.start_s:
         raise AnrError(
@@ -78,7 +99,15 @@ def _open_synthetic(request: Request) -> Footage:
         most_s = request.max_frames / request.studio_fps
         seconds = most_s if seconds is None else min(seconds, most_s)
     return open_synthetic(request.spec.removeprefix("synthetic:"), seconds, request.studio_fps,
-                          request.studio_size, request.studio_motion)
+                          request.studio_size, request.studio_motion,
+                          Setting(request.studio_width, request.studio_room, request.studio_light, request.studio_seed,
+                                  request.studio_sensor))
+
+
+def _studio_catalogue(folder: Path) -> Catalogue:
+    from pipelines.sources.synthetic import people
+
+    return Catalogue(*people(folder))
 
 
 def _open_rgbd_folder(request: Request) -> Footage:
@@ -95,7 +124,8 @@ def _open_video(request: Request) -> Footage:
 
 # A new source is one file and one line here. The first that fits is taken.
 SOURCES: dict[str, Source] = {source.name: source for source in (
-    Source("synthetic", "synthetic:NAME", lambda spec: spec.startswith("synthetic:"), _open_synthetic),
+    Source("synthetic", "synthetic:NAME", lambda spec: spec.startswith("synthetic:"), _open_synthetic,
+           _studio_catalogue),
     Source("rgbd_folder", "an RGB-D folder", lambda spec: Path(spec).is_dir(), _open_rgbd_folder),
     # Any other file is tried as a video: what counts is what is in it, not how it is called.
     Source("video", "a video (" + " ".join(VIDEO_SUFFIXES) + ")", lambda spec: Path(spec).is_file(), _open_video),

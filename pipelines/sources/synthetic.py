@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from pipelines.core.errors import AnrError
 from pipelines.core.records import Footage, Frame
 from pipelines.studio.actors import NAMES, load_actor
 
-__all__ = ["NAMES", "Setting", "open_synthetic"]
+__all__ = ["NAMES", "Setting", "open_synthetic", "people"]
 
 DEFAULT_SECONDS = 8.0
 SMALLEST, LARGEST = 64, 2048  # pixels
@@ -112,3 +113,12 @@ def _made_ahead(filming, count: int) -> Iterator[tuple[Frame, np.ndarray]]:  # t
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def people(folder: Path) -> tuple[tuple[tuple[str, ...], ...], Path]:
+    """Who there is to film, as a table with a heading, and a picture of all of them, written into `folder`."""
+    from pipelines.studio.contact_sheet import table_of_people, write_contact_sheet
+
+    sheet = folder / "studio.jpg"
+    write_contact_sheet(sheet)
+    return table_of_people(), sheet

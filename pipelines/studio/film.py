@@ -12,7 +12,9 @@ _FAST: Any = dict(cache=True, nogil=True, error_model="numpy", fastmath=True)
 
 
 @njit(**_FAST)
-def shadow_on_room(cells, room_points, taken, hidden, step, feet, out):  # type: ignore[no-untyped-def]
+def shadow_on_room(  # type: ignore[no-untyped-def]
+    cells, room_points, taken, hidden, step, feet, out
+):
     """out (H, W) 0..1: how much light reaches floor and walls, which lie behind the person for the lamp.
 
     cells   (H, W, 2) column and row in the lamp's map; room_points (H, W, 3) world
@@ -43,7 +45,9 @@ def shadow_on_room(cells, room_points, taken, hidden, step, feet, out):  # type:
 
 
 @njit(**_FAST)
-def composite(colour, face_index, nearness, x0, y0, room, room_depth, shadow, out, alpha, depth_out):  # type: ignore[no-untyped-def]
+def composite(  # type: ignore[no-untyped-def]
+    colour, face_index, nearness, x0, y0, room, room_depth, shadow, out, alpha, depth_out
+):
     """Samples twice as fine, filtered (1 3 3 1)/8 each way, over the room; all colours linear.
 
     colour, face_index, nearness  of the window that starts at fine pixel x0, y0

@@ -49,7 +49,7 @@ def to_srgb_table() -> np.ndarray:
 
 
 def studio_camera(width: int, height: int | None = None) -> Camera:
-    """The fixed camera for pictures of `width` by `height` pixels (None = square); the person fills the shorter side."""
+    """The fixed camera for pictures of `width` by `height` pixels (None = square): the shorter side is filled."""
     height = width if height is None else height
     ahead = (AIM - EYE) / np.linalg.norm(AIM - EYE)
     right = np.cross(ahead, [0.0, 1.0, 0.0])

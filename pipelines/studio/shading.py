@@ -1,4 +1,4 @@
-"""What light makes of a person's surface: albedo at every sample, light once per pixel where the surface is one (numba)."""
+"""What light makes of a person's surface: its colour at every sample, light once per pixel where it is one (numba)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _reached(nearness, i, j, limit):  # type: ignore[no-untyped-def]
 def _light_share(column, row, limit, nearness, softness):  # type: ignore[no-untyped-def]
     """Share of a neighbourhood of the light's map that does not hide a point: nine bilinear looks at most."""
     x, y = column - 0.5, row - 0.5
-    i, j = int(math.floor(x)), int(math.floor(y))
+    i, j = math.floor(x), math.floor(y)
     reach = int(softness + 1.0)
     first = _reached(nearness, i, j, limit)
     corners = (
@@ -84,7 +84,7 @@ def _light_share(column, row, limit, nearness, softness):  # type: ignore[no-unt
     for dy in range(-1, 2):
         for dx in range(-1, 2):
             u, v = x + dx * softness, y + dy * softness
-            i, j = int(math.floor(u)), int(math.floor(v))
+            i, j = math.floor(u), math.floor(v)
             fx, fy = u - i, v - j
             total += (_reached(nearness, i, j, limit) * (1 - fx) + _reached(nearness, i + 1, j, limit) * fx) * (1 - fy)
             total += (

@@ -1,0 +1,77 @@
+"""The people of the studio on one sheet: who they are, how tall, what they wear, from the front and from behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.core.records import BodyPose
+from pipelines.media.sheets import tile
+from pipelines.studio import materials
+from pipelines.studio.actors import NAMES, Actor, load_actor
+from pipelines.studio.identities import IDENTITIES
+
+PICTURE_PX = 640  # of which the middle is kept
+KEPT = (0.27, 0.73)  # of a picture's width
+COLUMNS = 4  # people side by side
+QUALITY = 86  # of the JPEG
+
+HEADING = ("name", "", "height", "hair", "clothes")
+
+
+def table_of_people() -> tuple[tuple[str, ...], ...]:
+    """A heading, and one row for each person of the studio."""
+    return (HEADING, *(described(name) for name in NAMES))
+
+
+def described(name: str) -> tuple[str, ...]:
+    """Name, sex, height, hair and clothes of a person, in words."""
+    who, actor = IDENTITIES[name], load_actor(name)
+    sex = "woman" if who.phenotype["gender"] > 0.5 else "man"
+    hair = who.hair.style + (", beard" if who.hair.beard_m > 0 else "")
+    clothes = ", ".join(f"{garment.cut} ({cloth_name(garment.material)})" for garment in reversed(who.outfit))
+    return name, sex, f"{actor.height_m:.2f} m", hair, clothes
+
+
+def cloth_name(material: int) -> str:
+    """What `materials` calls a number."""
+    return next(name.lower() for name, value in vars(materials).items() if name.isupper() and value == material)
+
+
+def write_contact_sheet(path: Path, size: int = PICTURE_PX) -> None:
+    """A JPEG of everybody, each twice; `size` is that of the pictures they are cut from."""
+    import cv2
+
+    cells = [labelled(np.hstack(front_and_back(load_actor(name), size)), "  ".join(described(name)[:3]))
+             for name in NAMES]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet = tile(cells, columns=min(COLUMNS, len(cells)))
+    path.write_bytes(cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
+
+
+def front_and_back(actor: Actor, size: int) -> list[np.ndarray]:
+    """Two cut pictures (size, w, 3) in an A-pose."""
+    from pipelines.studio.dancing import a_pose_turn
+    from pipelines.studio.choreography import PLAIN
+    from pipelines.studio.scene import build_room, picture
+
+    moves, room = a_pose_turn(actor, 8.0, 4.0, PLAIN), build_room(size)
+    behind = int(np.argmin(moves.joint_rotations[:, 0, 2, 2]))
+    pictures = []
+    for index in (0, behind):
+        pose = BodyPose(moves.joint_rotations[index], moves.root_translation[index])
+        image = picture(actor, pose, room, index, 0.0, index)[0].image
+        pictures.append(image[:, round(KEPT[0] * size):round(KEPT[1] * size)])
+    return pictures
+
+
+def labelled(image: np.ndarray, text: str) -> np.ndarray:
+    """The picture (H, W, 3) with a line of text on white under it."""
+    import cv2
+
+    scale = image.shape[1] / 640
+    label = np.full((round(34 * scale), image.shape[1], 3), 255, np.uint8)
+    cv2.putText(label, text, (round(12 * scale), round(24 * scale)), cv2.FONT_HERSHEY_DUPLEX, 0.72 * scale, (40, 40, 40),
+                max(1, round(scale)), cv2.LINE_AA)
+    return np.vstack([image, label])
