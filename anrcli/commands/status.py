@@ -6,11 +6,11 @@ from anrcli.commands.command import Command, Parameter, Report
 from pipelines.chain import AVATAR_STAGES, PERSON_STAGES, status
 from pipelines.core.errors import AnrError
 from pipelines.core.stage import Progress
-from pipelines.core.workspace import Version, Workspace, damaged_files, versions
+from pipelines.core.workspace import Version, Workspace, damaged_files, newest_version, versions
 
 
 def show_status(workspace: Workspace, progress: Progress, verify: bool = False) -> Report:
-    """A row per stage of everybody; with `verify` AnrError when a file differs from its digest."""
+    """A row per stage of everybody, and the coach's verdicts; with `verify` AnrError when a file is not as written."""
     if not workspace.root.exists() or not (workspace.people() or workspace.avatars()):
         return Report(figures={"results": 0, "out_of_date": 0}, lines=(
             f"Nothing here yet ({workspace.root}). Begin with `anr demo`, or `anr run --source YOUR_CLIP.mp4`.",))
@@ -30,7 +30,31 @@ def show_status(workspace: Workspace, progress: Progress, verify: bool = False) 
     outdated = sum(row.state == "out of date" for row in rows)
     if outdated:
         lines.append(f"{outdated} out of date: the next command that needs them makes them again.")
-    return Report(figures={"results": len(rows), "out_of_date": outdated}, lines=tuple(lines), table=tuple(table))
+    told, judged = verdicts(workspace)
+    return Report(figures={"results": len(rows), "out_of_date": outdated, **judged}, lines=(*lines, *told),
+                  table=tuple(table))
+
+
+def verdicts(workspace: Workspace) -> tuple[list[str], dict[str, float]]:
+    """What the coach said of everybody's newest recording: lines, and `go_NAME` (0 or 1) with `warnings_NAME`."""
+    from pipelines.coaching.telling import PICTURE, read_verdict, said, seen_shares, summary
+
+    lines: list[str] = []
+    figures: dict[str, float] = {}
+    for person in workspace.people():
+        capture = newest_version(workspace.person_place(person, "capture"))
+        stored = read_verdict(capture.folder) if capture else None
+        if capture is None or stored is None:
+            lines.append(f"Coach on {person}: not judged.")
+            continue
+        taken = "" if capture.manifest["recorded"].get("coach", True) else ", taken as it is (--no-coach)"
+        lines.append(f"Coach on {person}: {summary(stored)}{taken}. Seen: {seen_shares(stored)}. "
+                     f"{capture.folder / PICTURE}")
+        bad = [finding for finding in stored["findings"] if finding["severity"] != "note"]
+        lines += [f"  {said(finding)}" for finding in bad]
+        figures[f"go_{person}"] = float(stored["verdict"] != "no-go")
+        figures[f"warnings_{person}"] = float(sum(finding["severity"] == "warning" for finding in bad))
+    return lines, figures
 
 
 def every_version(workspace: Workspace) -> list[Version]:
@@ -44,7 +68,7 @@ def every_version(workspace: Workspace) -> list[Version]:
 
 STATUS = Command(
     "status",
-    "Shows what is in the workspace and what is out of date.",
+    "Shows what is in the workspace, what is out of date, and how good the recordings are.",
     (Parameter("verify", bool, "Compare every file with the digest written when it was made.", flag="--verify"),),
     show_status,
 )

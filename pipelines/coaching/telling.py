@@ -49,6 +49,11 @@ def table(stored: dict[str, Any]) -> list[str]:
     return [*lines, "  " + " · ".join(told)]
 
 
+def seen_shares(stored: dict[str, Any]) -> str:
+    """`front 99 %, back 14 %, ...`."""
+    return ", ".join(f"{name} {100 * seen['share']:.0f} %" for name, seen in stored["sides"].items())
+
+
 def said(finding: dict[str, str]) -> str:
     """A finding and what to do about it."""
     return f"{finding['text']} {finding['remedy']}"
