@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+import shutil
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,19 +13,23 @@ import numpy as np
 
 from pipelines.core.errors import AnrError
 from pipelines.core.options import option
-from pipelines.core.records import Footage
+from pipelines.core.records import Footage, Frame
 from pipelines.core.stage import Job, Outcome, Stage
 
 FEWEST_FRAMES = 24                      # less gives no training and held-out parts worth the name
-WAITING_FRAMES = 8                      # pictures decoded but not yet written; bounds the memory
+UNFINISHED = "unfinished-"              # live recordings are written beside the versions, in a folder of that name
+LOOK_SIDE = 640                         # pixels; somebody in view is found in pictures reduced to this
 REMINDER = "Record only people who agreed to it, and to what their avatar will be used for."
 
 
 @dataclass(frozen=True)
 class CaptureOptions:
-    source: str = option("", "What to read: a video file, an RGB-D folder, or synthetic:NAME.", file=True)
+    source: str = option(
+        "", "What to read: a video, a Kinect recording (.mkv), a folder of pictures, an RGB-D folder (Open3D's or "
+        "TUM's layout), kinect[:N], webcam[:N], or synthetic:NAME.", file=True)
     start: float = option(0.0, "Seconds to leave out at the beginning.")
-    seconds: float | None = option(None, "How many seconds to take (default: all; of synthetic people 8).")
+    seconds: float | None = option(
+        None, "How many seconds to take (default: all; of synthetic people 8; of a live camera until Ctrl-C).")
     max_frames: int | None = option(None, "Stop after this many frames.")
     height_m: float | None = option(None, "The person's height in metres; without depth nothing else gives the scale.")
     fov_deg: float | None = option(None, "Horizontal field of view of the camera, in degrees.")
@@ -32,6 +37,9 @@ class CaptureOptions:
     max_side: int = option(
         1920, "Larger pictures are reduced until the longer side has this many pixels; 0 keeps them."
     )
+    folder_fps: float | None = option(None, "Frames per second of a folder that does not tell its own. (default: 30)")
+    countdown: float = option(3.0, "Seconds to wait before a live recording begins.", recorded_only=True)
+    kinect_1080p: bool = option(False, "Record a live Kinect's colour at 1920x1080 instead of 1280x720.")
     coach: bool = option(True, "Judge the recording; --no-coach takes it as it is.", recorded_only=True)
     strict: bool = option(False, "Stop, with exit code 3, where the coach has warnings.", recorded_only=True, once=True)
     studio_fps: float = option(15.0, "Frames per second of a synthetic recording.")
@@ -50,18 +58,22 @@ def run(job: Job) -> Outcome:
     """Decodes the source into `color/`, `depth/`, `truth_alpha/` and `capture.json` (see `media.recording`)."""
     options: CaptureOptions = job.options
     _check(options)
+    _tell_unfinished(job)
     footage = _open(options)
     if not options.source.startswith("synthetic:"):
         job.progress.note(REMINDER)
     _say_lens(job, footage)
-    frame_count, truth = _write(job, footage)
+    with _folder_for(job, footage) as folder:
+        times_s, truth = _write(job, footage, folder)
     figures = {
-        "frames": float(frame_count),
+        "frames": float(len(times_s)),
         "width": float(footage.camera.width),
         "height": float(footage.camera.height),
-        "fps": round(footage.fps, 3),
+        "fps": round(_fps(footage, times_s), 3),
         "focal_px": round(float(footage.camera.K[0, 0]), 1),
     }
+    if footage.dropped is not None:
+        figures["dropped"] = float(footage.dropped())
     if "height_m" in truth:
         figures["height_m"] = round(float(truth["height_m"]), 4)
     if not options.coach:
@@ -95,6 +107,7 @@ def _check(options: CaptureOptions) -> None:
     limits = [("--start", options.start, 0.0, 1e6), ("--seconds", options.seconds, 1e-3, 1e6),
               ("--max-frames", options.max_frames, FEWEST_FRAMES, 1e7), ("--height-m", options.height_m, 0.6, 2.6),
               ("--fov-deg", options.fov_deg, 5.0, 150.0), ("--track", options.track, 0, 99),
+              ("--folder-fps", options.folder_fps, 0.1, 1000.0), ("--countdown", options.countdown, 0.0, 600.0),
               ("--studio-fps", options.studio_fps, 1.0, 120.0), ("--studio-size", options.studio_size, 64, 2048),
               ("--studio-width", options.studio_width, 64, 2048), ("--studio-seed", options.studio_seed, 0, 2**31)]
     for flag, value, least, most in limits:
@@ -107,7 +120,8 @@ def _open(options: CaptureOptions) -> Footage:
 
     return open_source(Request(
         spec=options.source, start_s=options.start, seconds=options.seconds, max_frames=options.max_frames,
-        fov_deg=options.fov_deg, max_side=options.max_side, studio_fps=options.studio_fps,
+        fov_deg=options.fov_deg, max_side=options.max_side, folder_fps=options.folder_fps,
+        kinect_1080p=options.kinect_1080p, studio_fps=options.studio_fps,
         studio_size=options.studio_size, studio_width=options.studio_width, studio_motion=options.studio_motion,
         studio_room=options.studio_room, studio_light=options.studio_light, studio_seed=options.studio_seed,
         studio_sensor=options.studio_sensor, track=options.track))
@@ -121,43 +135,112 @@ def _say_lens(job: Job, footage: Footage) -> None:
         job.progress.note("The person's height is not known: pass --height-m for a body of the right size.")
 
 
-def _write(job: Job, footage: Footage) -> tuple[int, Mapping[str, np.ndarray]]:
-    """Decodes here and encodes on another thread; returns (frames, what the source knows to be true)."""
+def _write(job: Job, footage: Footage, folder: Path) -> tuple[list[float], Mapping[str, np.ndarray]]:
+    """Reads here, encodes on other threads; returns (times of the frames, what the source knows to be true)."""
     from pipelines.media.recording import RecordingWriter
     from pipelines.sources import ASSUMED
 
     options: CaptureOptions = job.options
-    writer = RecordingWriter(job.folder, footage.camera)
-    waiting: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(max_workers=1) as encoder:
-        for frame in job.progress.track(footage.frames, "Reading frames", footage.frame_count):
-            waiting.append(encoder.submit(writer.add, frame))
-            while len(waiting) > WAITING_FRAMES:
-                waiting.popleft().result()
-        for pending in waiting:
-            pending.result()
+    writer = RecordingWriter(folder, footage.camera, footage.depth_units_per_m, journal=footage.live)
+    with writer, closing(_frames(job, footage)) as frames:
+        for frame in frames:
+            writer.add(frame)
+        writer.flush()
+    for sentence in footage.notes() if footage.notes else ():
+        job.progress.warn(sentence)
     frame_count = len(writer.times_s)
     if frame_count < FEWEST_FRAMES:
         raise AnrError(f"{options.source} gives {frame_count} frames; at least {FEWEST_FRAMES} are needed.",
                        hint="Record a few seconds or longer, or take more of it (--start, --seconds).")
     truth = footage.truth() if footage.truth is not None else {}
     if truth:
-        np.savez_compressed(job.folder / "truth.npz", **truth)
+        np.savez_compressed(folder / "truth.npz", **truth)
     height_m = options.height_m
     if height_m is None and "height_m" in truth:
         height_m = float(truth["height_m"])
-    writer.close(fps=footage.fps, height_m=height_m, intrinsics_from=footage.intrinsics_from,
+    writer.close(fps=_fps(footage, writer.times_s), height_m=height_m, intrinsics_from=footage.intrinsics_from,
                  intrinsics_known=not footage.intrinsics_from.startswith(ASSUMED), track=options.track,
                  background=footage.background)
-    return frame_count, truth
+    return writer.times_s, truth
 
 
-def _estimate_s(inputs: Mapping[str, Path], options: CaptureOptions) -> float:
+def _frames(job: Job, footage: Footage) -> Generator[Frame, None, None]:
+    """Of a file as fast as they can be read; of a camera after the countdown, until it is told to stop."""
+    if not footage.live:
+        yield from job.progress.track(footage.frames, "Reading frames", footage.frame_count)
+        return
+    from pipelines.media.shooting import Limits, shoot
+
+    options: CaptureOptions = job.options
+    yield from shoot(footage, Limits(options.countdown, options.seconds, options.max_frames), job.progress, _finder)
+
+
+def _finder() -> Callable[[np.ndarray], bool]:
+    """Whether a person is in a picture (H, W, 3) uint8 sRGB; ImportError where nothing here can tell."""
+    import cv2
+
+    from pipelines.detectors.mediapipe import PoseModel, whole_window
+
+    model = PoseModel(follow=False)
+
+    def sees(image: np.ndarray) -> bool:
+        shrink = min(1.0, LOOK_SIDE / max(image.shape[:2]))
+        small = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        return model.detect(small, whole_window(small)) is not None
+
+    return sees
+
+
+def _fps(footage: Footage, times_s: list[float]) -> float:
+    """What a live camera really delivered; else what the source says."""
+    if not footage.live or len(times_s) < 2:
+        return footage.fps
+    return float(1.0 / np.median(np.diff(times_s)))
+
+
+@contextmanager
+def _folder_for(job: Job, footage: Footage) -> Iterator[Path]:
+    """Where frames are written. A live recording cannot be repeated, so it is written beside the versions, in a folder
+    that is a source itself: whatever ends it early (a crash, a full disk, the power) leaves what is whole on disk."""
+    if not footage.live:
+        yield job.folder
+        return
+    folder = job.folder.parent / f"{UNFINISHED}{time.strftime('%Y%m%d-%H%M%S')}"
+    try:
+        yield folder
+    except BaseException:
+        if _frames_in(folder) < FEWEST_FRAMES:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            job.progress.warn(f"What was recorded is kept in {folder}; take it with --source {folder}")
+        raise
+    for part in folder.iterdir():
+        part.rename(job.folder / part.name)
+    folder.rmdir()
+
+
+def _tell_unfinished(job: Job) -> None:
+    """Recordings that were cut short earlier."""
+    for folder in sorted(job.folder.parent.glob(f"{UNFINISHED}*")):
+        if Path(job.options.source).resolve() != folder.resolve():
+            job.progress.note(f"An interrupted recording of {_frames_in(folder)} frames lies in {folder}: take it with "
+                              f"--source {folder}, or delete it.")
+
+
+def _frames_in(folder: Path) -> int:
+    """How many whole frames an unfinished recording has."""
+    listed = folder / "rgb.txt"
+    return len(listed.read_text(encoding="utf-8").splitlines()) if listed.is_file() else 0
+
+
+def _estimate_s(inputs: Mapping[str, Path], options: CaptureOptions) -> float | None:
     """From two cores: 0.04 s a synthetic frame of 512x512 (0.12 with sensor), 0.025 s a frame of 720p video at about 250 KB each."""
     if options.source.startswith("synthetic:"):
         wide = options.studio_width or options.studio_size
         share = 0.12 if options.studio_sensor else 0.04
         return share * wide * options.studio_size / 512**2 * options.studio_fps * (options.seconds or 8.0)
+    if options.source.split(":")[0] in ("webcam", "kinect"):
+        return None if options.seconds is None else options.countdown + options.seconds
     path = Path(options.source)
     if options.max_frames is not None:
         return 0.025 * options.max_frames

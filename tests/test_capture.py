@@ -98,7 +98,7 @@ class Listening(Progress):
 
 def capture(folder: Path, source: Path | str, **options: Any) -> Recording:
     folder.mkdir(parents=True, exist_ok=True)
-    STAGE.run(Job(folder, CaptureOptions(source=str(source), **options), {}, Progress()))
+    STAGE.run(Job(folder, CaptureOptions(source=str(source), coach=False, **options), {}, Progress()))
     return Recording(folder)
 
 
@@ -206,7 +206,7 @@ def test_what_the_person_said_is_written_down(clip: Path, tmp_path: Path) -> Non
 def test_a_recording_begins_with_the_reminder(clip: Path, tmp_path: Path) -> None:
     listening = Listening()
     (tmp_path / "out").mkdir()
-    STAGE.run(Job(tmp_path / "out", CaptureOptions(source=str(clip)), {}, listening))
+    STAGE.run(Job(tmp_path / "out", CaptureOptions(source=str(clip), coach=False), {}, listening))
     assert REMINDER in listening.notes
 
 
@@ -221,10 +221,6 @@ def broken(name: str, clip: Path, folder: Path) -> Path | str:
         path.write_bytes(b"")
     elif name == "cut_head.mp4":  # the index is at the end of the file, and gone
         path.write_bytes(clip.read_bytes()[:-2000])
-    elif name == "cut_tail.mp4":  # the index is at the front and promises more than there is
-        ffmpeg("-i", clip, "-c", "copy", "-movflags", "+faststart", folder / "whole.mp4")
-        whole = (folder / "whole.mp4").read_bytes()
-        path.write_bytes(whole[: len(whole) * 4 // 5])
     elif name == "short.mp4":
         write_video(path, [40 * n for n in range(12)])
     elif name == "sound.wav":
@@ -241,10 +237,9 @@ def broken(name: str, clip: Path, folder: Path) -> Path | str:
         ("notes.txt", "not a video"),
         ("empty.mp4", "not a video"),
         ("cut_head.mp4", "not a video"),
-        ("cut_tail.mp4", "damaged or cut off"),
         ("short.mp4", "12 frames; at least 24"),
         ("sound.wav", "no video track"),
-        ("folder", "intrinsic.json is missing"),
+        ("folder", "is empty"),
         ("nowhere.mp4", "no recording at"),
     ],
 )
@@ -254,13 +249,6 @@ def test_bad_recordings_are_refused_in_one_sentence(clip: Path, tmp_path: Path, 
         capture(tmp_path / "out", source)
     assert says in caught.value.message and name in caught.value.message
     assert caught.value.hint and "\n" not in caught.value.message
-
-
-@pytest.mark.parametrize("spec", ["kinect", "kinect:1", "webcam:0"])
-def test_a_camera_that_cannot_be_read_says_what_can(spec: str) -> None:
-    with pytest.raises(AnrError) as caught:
-        open_source(Request(spec))
-    assert spec in caught.value.message and "synthetic:NAME" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -341,5 +329,3 @@ def test_real_clips_are_read_whole(shared_data: Path, tmp_path: Path) -> None:
         recording = capture(tmp_path / Path(name).stem, shared_data / name)
         assert len(recording) == frames
         assert (recording.camera.width, recording.camera.height) == size
-    with pytest.raises(AnrError, match="Azure Kinect"):
-        capture(tmp_path / "kinect", shared_data / "kinect" / "recording.mkv")

@@ -52,6 +52,7 @@ class Footage:
     background: np.ndarray | None = None  # (H, W, 3) uint8, a clean plate where the source knows it
     live: bool = False                  # a camera that records now: frames come in their own time, until told to stop
     dropped: Callable[[], int] | None = None    # how many frames the device lost so far
+    depth_units_per_m: float = 1000.0   # the steps in which the device measured depth; stored in them, nothing is lost
     notes: Callable[[], list[str]] | None = None  # after the last frame: sentences to warn with
 
 

@@ -65,4 +65,4 @@ class Stage:
     # called with the complete folder whenever the result was asked for, also when nothing had to be done: copies out
     deliver: Callable[[Path, Any], None] | None = None
     # rough seconds on this machine, from the input folders and options; None = no idea
-    estimate_s: Callable[[Mapping[str, Path], Any], float] | None = None
+    estimate_s: Callable[[Mapping[str, Path], Any], float | None] | None = None

@@ -1,4 +1,4 @@
-"""Pictures to files and back: 8-bit colour, 16-bit depth in millimetres, 8-bit alpha."""
+"""Pictures to files and back: 8-bit colour, 16-bit depth (millimetres unless told otherwise), 8-bit alpha."""
 
 from __future__ import annotations
 
@@ -8,48 +8,78 @@ import numpy as np
 
 from pipelines.core.errors import AnrError
 
-JPEG_QUALITY = 95
+BEST_QUALITY = 95                       # of JPEG
+QUALITIES = (95, 93, 91, 89, 87, 85, 82, 79, 75)    # tried in this order where a picture may not be too large
+MM = 1000.0                             # depth units per metre
 
 
 def read_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 sRGB."""
     import cv2
 
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    direct = getattr(cv2, "IMREAD_COLOR_RGB", None)         # since OpenCV 4.11
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR if direct is None else direct)
     if image is None:
         hint = "Check the file; `anr status --verify` finds damage."
         raise AnrError(f"{path} is not a picture that can be read.", hint)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if direct is None else image
 
 
-def write_image(path: Path, image: np.ndarray) -> None:
-    """(H, W, 3) or (H, W, 4) uint8 sRGB; `.jpg` at quality 95 with full colour resolution, `.png` lossless."""
+def write_image(path: Path, image: np.ndarray, quality: int = BEST_QUALITY) -> None:
+    """(H, W, 3) or (H, W, 4) uint8 sRGB; `.jpg` with full colour resolution, `.png` lossless."""
+    _write(path, *_colour_form(path.suffix, image, quality))
+
+
+def quality_within(image: np.ndarray, most_bytes: int) -> int:
+    """The best JPEG quality at which (H, W, 3) uint8 takes no more than `most_bytes`, or the lowest there is.
+
+    Colours keep their full resolution: at equal size 4:4:4 at a lower quality is closer to the picture than 4:2:0
+    (tests/benchmarks/capture_speed.py prints both).
+    """
+    sizes = ((quality, len(_encoded(".jpg", *_colour_form(".jpg", image, quality)))) for quality in QUALITIES)
+    return next((quality for quality, size in sizes if size <= most_bytes), QUALITIES[-1])
+
+
+def _colour_form(suffix: str, image: np.ndarray, quality: int) -> tuple[np.ndarray, list[int]]:
+    """(the picture in OpenCV's order, how to encode it)"""
     import cv2
 
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
         raise ValueError(f"expected (H, W, 3|4) uint8, got {image.shape} {image.dtype}")
     code = cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
     flags = [cv2.IMWRITE_PNG_COMPRESSION, 2]
-    if path.suffix in (".jpg", ".jpeg"):
+    if suffix in (".jpg", ".jpeg"):
         full_colour = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-        flags = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, *full_colour]
-    _write(path, cv2.cvtColor(image, code), flags)
+        flags = [cv2.IMWRITE_JPEG_QUALITY, quality, *full_colour]
+    return cv2.cvtColor(image, code), flags
 
 
-def read_depth(path: Path) -> np.ndarray:
-    """(H, W) float32 metres, 0 = no reading, from a 16-bit PNG in millimetres."""
+def read_depth(path: Path, units_per_m: float = MM) -> np.ndarray:
+    """(H, W) float32 metres, 0 = no reading, from a 16-bit PNG."""
     import cv2
 
     raw = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if raw is None or raw.dtype != np.uint16 or raw.ndim != 2:
         raise AnrError(f"{path} is not a 16-bit depth picture.", hint="Depth is stored as 16-bit PNG in millimetres.")
-    return raw.astype(np.float32) / 1000.0
+    return raw.astype(np.float32) / np.float32(units_per_m)
 
 
-def write_depth(path: Path, depth_m: np.ndarray) -> None:
+def write_depth(path: Path, depth_m: np.ndarray, units_per_m: float = MM) -> None:
+    """(H, W) metres as 16-bit PNG; what is beyond 65535 units is cut to that."""
+    _write(path, *_depth_form(depth_m, units_per_m))
+
+
+def depth_bytes(depth_m: np.ndarray, units_per_m: float = MM) -> int:
+    """How large (H, W) metres become on disk."""
+    return len(_encoded(".png", *_depth_form(depth_m, units_per_m)))
+
+
+def _depth_form(depth_m: np.ndarray, units_per_m: float) -> tuple[np.ndarray, list[int]]:
+    """(16-bit units, how to encode them). Run lengths pack depth tighter than the default at level 1, as fast."""
     import cv2
 
-    _write(path, np.clip(np.round(depth_m * 1000.0), 0, 65535).astype(np.uint16), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    units = np.clip(np.round(depth_m * np.float32(units_per_m)), 0, 65535).astype(np.uint16)
+    return units, [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 
 
 def read_alpha(path: Path) -> np.ndarray:
@@ -70,14 +100,19 @@ def shows_somebody(matte: Path) -> bool:
 def write_alpha(path: Path, alpha: np.ndarray) -> None:
     import cv2
 
-    _write(path, np.clip(np.round(alpha * 255.0), 0, 255).astype(np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, 2])
+    grey = np.clip(np.round(alpha * 255.0), 0, 255).astype(np.uint8)
+    _write(path, grey, [cv2.IMWRITE_PNG_COMPRESSION, 2])
 
 
 def _write(path: Path, raw: np.ndarray, flags: list[int]) -> None:
     """Encodes in memory and writes with Python, so that a full disk raises instead of leaving half a file."""
+    path.write_bytes(_encoded(path.suffix, raw, flags))
+
+
+def _encoded(suffix: str, raw: np.ndarray, flags: list[int]) -> bytes:
     import cv2
 
-    done, encoded = cv2.imencode(path.suffix, raw, flags)
+    done, encoded = cv2.imencode(suffix, raw, flags)
     if not done:
-        raise ValueError(f"cannot encode {raw.shape} {raw.dtype} as {path.suffix}")
-    path.write_bytes(encoded.tobytes())
+        raise ValueError(f"cannot encode {raw.shape} {raw.dtype} as {suffix}")
+    return encoded.tobytes()

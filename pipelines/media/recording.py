@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,27 @@ import numpy as np
 
 from pipelines.core.records import Camera, Frame
 from pipelines.core.storage import camera_from_json, camera_to_json, read_json, write_json
-from pipelines.media.images import read_alpha, read_depth, read_image, write_alpha, write_depth, write_image
+from pipelines.media.images import (
+    BEST_QUALITY,
+    MM,
+    depth_bytes,
+    quality_within,
+    read_alpha,
+    read_depth,
+    read_image,
+    write_alpha,
+    write_depth,
+    write_image,
+)
+
+ENCODERS = 2                            # threads; one keeps up with 30 frames/s of 720p, two with 1080p and depth
+WAITING_FRAMES = 16                     # pictures decoded but not yet written; bounds the memory (14 MB each at 1080p)
+FULL_HD = 1920 * 1080
+FRAME_BYTES_PER_PIXEL = 0.52            # 3 minutes of 1080p and depth at 30 frames/s then stay within 6 GB
+COLOUR_BYTES_PER_PIXEL = 0.42           # and a colour picture is read within 15 ms on one core
+COLOUR_LIST, DEPTH_LIST, CALIBRATION = "rgb.txt", "depth.txt", "intrinsic.json"
+JOURNAL = (COLOUR_LIST, DEPTH_LIST, CALIBRATION)
+
 
 
 class Recording:
@@ -26,6 +48,7 @@ class Recording:
         self.has_truth_alpha = bool(stored["has_truth_alpha"])
         self.intrinsics_from: str = stored["intrinsics_from"]
         self.intrinsics_known = bool(stored["intrinsics_known"])
+        self.depth_units_per_m = float(stored.get("depth_units_per_m", MM))
         self.track: int | None = stored["track"]               # which person, left to right; None = the most visible
 
     def __len__(self) -> int:
@@ -37,7 +60,9 @@ class Recording:
 
     def depth_m(self, index: int) -> np.ndarray | None:
         """(H, W) float32, 0 = no reading; None where the recording has no depth."""
-        return read_depth(self.folder / "depth" / f"{index:05d}.png") if self.has_depth else None
+        if not self.has_depth:
+            return None
+        return read_depth(self.folder / "depth" / f"{index:05d}.png", self.depth_units_per_m)
 
     def truth_alpha(self, index: int) -> np.ndarray | None:
         """(H, W) float32; None unless the studio made this recording."""
@@ -53,33 +78,96 @@ class Recording:
 
 
 class RecordingWriter:
-    """Writes frames as they come; `close` writes the description that makes the folder a recording."""
+    """Writes frames as they come, encoded on other threads; `close` makes the folder a recording.
 
-    def __init__(self, folder: Path, camera: Camera) -> None:
+    journal  also keep lists of what is whole on disk (rgb.txt, depth.txt, intrinsic.json: the TUM layout), so that a
+             folder nobody could close is still a source
+    Use it in a `with` block: leaving it waits for the encoders.
+    """
+
+    def __init__(self, folder: Path, camera: Camera, depth_units_per_m: float = MM, journal: bool = False) -> None:
         self.folder, self.camera = folder, camera
+        self.depth_units_per_m, self.journal = depth_units_per_m, journal
         self.times_s: list[float] = []
         self.has_depth = self.has_alpha = False
+        self.quality = BEST_QUALITY
+        self._encoders = ThreadPoolExecutor(max_workers=ENCODERS)
+        self._waiting: deque[tuple[int, Future[None]]] = deque()
         (folder / "color").mkdir(parents=True, exist_ok=True)
 
     def add(self, frame: Frame) -> None:
-        name = f"{len(self.times_s):05d}"
-        write_image(self.folder / "color" / f"{name}.jpg", frame.image)
-        if frame.depth_m is not None:
-            self.has_depth = True
-            (self.folder / "depth").mkdir(exist_ok=True)
-            write_depth(self.folder / "depth" / f"{name}.png", frame.depth_m)
-        if frame.alpha is not None:
-            self.has_alpha = True
-            (self.folder / "truth_alpha").mkdir(exist_ok=True)
-            write_alpha(self.folder / "truth_alpha" / f"{name}.png", frame.alpha)
+        """Takes the next frame; waits where the encoders are too far behind. Raises what an earlier frame met."""
+        number = len(self.times_s)
+        if number == 0:
+            self._begin(frame)
         self.times_s.append(frame.time_s)
+        self._waiting.append((number, self._encoders.submit(self._write, number, frame)))
+        while len(self._waiting) > WAITING_FRAMES or (self._waiting and self._waiting[0][1].done()):
+            self._settle()
+
+    def flush(self) -> None:
+        """Waits until every frame is on disk."""
+        while self._waiting:
+            self._settle()
 
     def close(self, *, fps: float, height_m: float | None, intrinsics_from: str, intrinsics_known: bool,
               track: int | None, background: np.ndarray | None = None) -> None:
+        self.flush()
         if background is not None:
             write_image(self.folder / "background.png", background)
         start = self.times_s[0] if self.times_s else 0.0
         write_json(self.folder / "capture.json", {
             "camera": camera_to_json(self.camera), "fps": fps, "times_s": [round(t - start, 6) for t in self.times_s],
             "height_m": height_m, "has_depth": self.has_depth, "has_truth_alpha": self.has_alpha,
+            "depth_units_per_m": self.depth_units_per_m, "jpeg_quality": self.quality,
             "intrinsics_from": intrinsics_from, "intrinsics_known": intrinsics_known, "track": track})
+        for name in JOURNAL if self.journal else ():
+            (self.folder / name).unlink(missing_ok=True)
+
+    def __enter__(self) -> RecordingWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._encoders.shutdown(wait=True)
+
+    def _begin(self, frame: Frame) -> None:
+        """The first frame tells what there is to write, and how large it becomes."""
+        self.has_depth, self.has_alpha = frame.depth_m is not None, frame.alpha is not None
+        for name, there in (("depth", self.has_depth), ("truth_alpha", self.has_alpha)):
+            if there:
+                (self.folder / name).mkdir(exist_ok=True)
+        taken = 0 if frame.depth_m is None else depth_bytes(frame.depth_m, self.depth_units_per_m)
+        self.quality = quality_within(frame.image, _colour_budget(frame.image, taken))
+        if self.journal:
+            write_json(self.folder / CALIBRATION, {
+                "width": self.camera.width, "height": self.camera.height, "depth_scale": self.depth_units_per_m,
+                "intrinsic_matrix": self.camera.K.T.ravel().tolist()})
+
+    def _write(self, number: int, frame: Frame) -> None:
+        if (frame.depth_m is not None) != self.has_depth or (frame.alpha is not None) != self.has_alpha:
+            raise ValueError(f"frame {number} has other parts than the first one")
+        write_image(self.folder / "color" / f"{number:05d}.jpg", frame.image, self.quality)
+        if frame.depth_m is not None:
+            write_depth(self.folder / "depth" / f"{number:05d}.png", frame.depth_m, self.depth_units_per_m)
+        if frame.alpha is not None:
+            write_alpha(self.folder / "truth_alpha" / f"{number:05d}.png", frame.alpha)
+
+    def _settle(self) -> None:
+        """Waits for the oldest frame, and lists it as whole."""
+        number, written = self._waiting.popleft()
+        written.result()
+        if self.journal:
+            _append(self.folder / COLOUR_LIST, f"{self.times_s[number]:.6f} color/{number:05d}.jpg")
+            if self.has_depth:
+                _append(self.folder / DEPTH_LIST, f"{self.times_s[number]:.6f} depth/{number:05d}.png")
+
+
+def _colour_budget(image: np.ndarray, taken: int) -> int:
+    """Bytes that a colour picture may take beside the `taken` of its depth."""
+    pixels = max(image.shape[0] * image.shape[1], FULL_HD)
+    return int(min(COLOUR_BYTES_PER_PIXEL * pixels, FRAME_BYTES_PER_PIXEL * pixels - taken))
+
+
+def _append(path: Path, line: str) -> None:
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(line + "\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.core.errors import AnrError
@@ -70,10 +70,6 @@ def open_source(request: Request) -> Footage:
     for source in SOURCES.values():
         if source.fits(request.spec):
             return source.open(request)
-    kind = request.spec.split(":")[0]
-    if kind in ("kinect", "webcam"):
-        raise AnrError(f"This version cannot record from a {kind} ({request.spec}).",
-                       hint=f"Record with the camera's own program and pass the file. What works: {_examples()}.")
     if not Path(request.spec).exists():
         raise AnrError(
             f"There is no recording at {request.spec}.", hint=f"Check the path. --source takes {_examples()}."
@@ -104,6 +100,30 @@ def _open_synthetic(request: Request) -> Footage:
                                   request.studio_sensor))
 
 
+def _open_kinect(request: Request) -> Footage:
+    from pipelines.sources.kinect import open_kinect
+
+    return open_kinect(_without_end(request))
+
+
+def _open_k4a(request: Request) -> Footage:
+    from pipelines.sources.k4a_recording import open_k4a
+
+    return open_k4a(request)
+
+
+def _open_webcam(request: Request) -> Footage:
+    from pipelines.sources.webcam import open_webcam
+
+    return open_webcam(_without_end(request))
+
+
+def _open_tum_folder(request: Request) -> Footage:
+    from pipelines.sources.tum_folder import open_tum_folder
+
+    return open_tum_folder(request)
+
+
 def _studio_catalogue(folder: Path) -> Catalogue:
     from pipelines.sources.synthetic import people
 
@@ -116,17 +136,56 @@ def _open_rgbd_folder(request: Request) -> Footage:
     return open_rgbd_folder(request)
 
 
+def _open_image_folder(request: Request) -> Footage:
+    from pipelines.sources.image_folder import open_image_folder
+
+    return open_image_folder(request)
+
+
 def _open_video(request: Request) -> Footage:
     from pipelines.sources.video import open_video
 
     return open_video(request)
 
 
+def _without_end(request: Request) -> Request:
+    """A camera delivers until it is told to stop: who records counts the seconds, from when the countdown is over."""
+    if request.start_s:
+        raise AnrError(f"--start {request.start_s:g} is for recordings; {request.spec} records now.",
+                       hint="--countdown tells how long to wait before the first frame.")
+    return replace(request, seconds=None, max_frames=None)
+
+
+def _is_camera(name: str) -> Callable[[str], bool]:
+    return lambda spec: spec == name or spec.startswith(f"{name}:")
+
+
+def _is_k4a_recording(spec: str) -> bool:
+    """Only an .mkv is looked into: other endings need no FFmpeg to be told apart."""
+    path = Path(spec)
+    if path.suffix.lower() != ".mkv" or not path.is_file():
+        return False
+    from pipelines.sources.k4a_recording import is_k4a
+
+    return is_k4a(path)
+
+
+def _is_rgbd_folder(spec: str) -> bool:
+    parts = [(Path(spec) / name).exists() for name in ("color", "depth", "intrinsic.json", "camera_intrinsic.json")]
+    return sum(parts) >= 2 or any(parts[2:])        # a part may be missing: then that is told
+
+
 # A new source is one file and one line here. The first that fits is taken.
 SOURCES: dict[str, Source] = {source.name: source for source in (
     Source("synthetic", "synthetic:NAME", lambda spec: spec.startswith("synthetic:"), _open_synthetic,
            _studio_catalogue),
-    Source("rgbd_folder", "an RGB-D folder", lambda spec: Path(spec).is_dir(), _open_rgbd_folder),
+    Source("kinect", "kinect[:N]", _is_camera("kinect"), _open_kinect),
+    Source("webcam", "webcam[:N]", _is_camera("webcam"), _open_webcam),
+    Source("tum_folder", "a TUM folder (rgb.txt, depth.txt)", lambda spec: (Path(spec) / "rgb.txt").is_file(),
+           _open_tum_folder),
+    Source("rgbd_folder", "an RGB-D folder (color/, depth/, intrinsic.json)", _is_rgbd_folder, _open_rgbd_folder),
+    Source("image_folder", "a folder of pictures", lambda spec: Path(spec).is_dir(), _open_image_folder),
+    Source("k4a_recording", "an Azure Kinect recording (.mkv)", _is_k4a_recording, _open_k4a),
     # Any other file is tried as a video: what counts is what is in it, not how it is called.
     Source("video", "a video (" + " ".join(VIDEO_SUFFIXES) + ")", lambda spec: Path(spec).is_file(), _open_video),
 )}

@@ -3,55 +3,73 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipelines.core.errors import AnrError
-from pipelines.core.records import Camera, Footage, Frame
-from pipelines.sources import ASSUMED, Request
+from pipelines.core.records import Footage, Frame
+from pipelines.sources import Request
+from pipelines.sources.lens import camera_of, written_in_video
+from pipelines.sources.light import filtered, steps_for
 
-ASSUMED_FOV_DEG = 60.0                  # of the longer side: a phone's main lens while filming lies between 55 and 70
-DIAGONAL_35MM = 43.267                  # of the 36 x 24 mm film that "35 mm equivalent" refers to
 TOO_SHORT_BY_FRAMES = 2.5               # how much earlier than promised a whole file may end
+CONVERT = "Check that it plays; converting it to H.264 in an .mp4 usually helps."
 
 
 def open_video(request: Request) -> Footage:
     """Reads the header and the first picture; the rest is decoded as it is asked for.
 
-    AnrError for a file that is no video, has no pictures, or (while reading) is damaged or cut off.
+    AnrError for a file that is no video or has no pictures. Of one that is damaged or cut off what is whole is
+    delivered, and `notes` says so.
     """
     path = Path(request.spec)
     with closing(_open_container(path)) as container:
         stream = _video_stream(container, path)
         _refuse_kinect(container, path)
-        first = next(_pictures(container, stream, path), None)
+        first = next(_pictures(container, stream, _Reading(path)), None)
         if first is None:
-            raise AnrError(f"{path} has a video track, but no picture in it can be decoded.",
-                           hint="Check that it plays; converting it to H.264 in an .mp4 usually helps.")
+            raise AnrError(f"{path} has a video track, but no picture in it can be decoded.", hint=CONVERT)
         fps = float(stream.average_rate or stream.guessed_rate or 25)
         shape = _Upright.of(first, stream, request.max_side)
-        camera, known_from = _camera(shape.width, shape.height, request.fov_deg, _all_metadata(container))
+        found = written_in_video(_all_metadata(container))
+        camera, known_from = camera_of(shape.width, shape.height, request.fov_deg, found)
         count = _frames_wanted(stream.frames, fps, request)
-    return Footage(camera=camera, frames=_frames(path, shape, request), frame_count=count, fps=fps,
-                   intrinsics_from=known_from)
+        steps, told = steps_for(first)
+    reading = _Reading(path, told)
+    return Footage(camera=camera, frames=_frames(reading, shape, steps, request), frame_count=count, fps=fps,
+                   intrinsics_from=known_from, notes=lambda: reading.notes)
 
 
-def _frames(path: Path, shape: _Upright, request: Request) -> Iterator[Frame]:
+@dataclass
+class _Reading:
+    """What was found out about a file while it was read."""
+
+    path: Path
+    notes: list[str] = field(default_factory=list)
+    seen: int = 0                       # pictures decoded
+    end_s: float = 0.0                  # where the last of them ends
+
+    def cut_off(self, promised: str) -> None:
+        self.notes.append(f"{self.path} is damaged or cut off: {self.seen} pictures ({self.end_s:.1f}{promised} s) "
+                          "are whole, and they were used. Copy or export it again to have the rest.")
+
+
+def _frames(reading: _Reading, shape: _Upright, steps: list[str], request: Request) -> Iterator[Frame]:
     """Decodes the part that was asked for; times count from its first picture."""
-    with closing(_open_container(path)) as container:
-        stream = _video_stream(container, path)
+    with closing(_open_container(reading.path)) as container:
+        stream = _video_stream(container, reading.path)
         stream.thread_type = "AUTO"
         nominal_s = 1.0 / float(stream.average_rate or stream.guessed_rate or 25)
         origin_s: float | None = None           # the clip's first picture; --start counts from here
         last_s = -math.inf
         index = 0
-        for decoded in _pictures(container, stream, path):
+        pictures = _pictures(container, stream, reading)
+        for decoded in filtered(pictures, steps) if steps else pictures:
             time_s = decoded.time if decoded.time is not None else max(last_s, 0.0) + nominal_s
             if time_s <= last_s:                # a doubled time stamp: keep the order, believe the nominal rate
                 time_s = last_s + nominal_s
@@ -125,42 +143,54 @@ def _orientation(decoded: Any) -> tuple[bool, bool, bool]:
     return False, a < 0, d < 0
 
 
-def _pictures(container: Any, stream: Any, path: Path) -> Iterator[Any]:
-    """Decoded pictures in order; AnrError where the file is damaged or ends before its time."""
+def _pictures(container: Any, stream: Any, reading: _Reading) -> Iterator[Any]:
+    """Decoded pictures in order, up to where the file is damaged or ends; `reading` tells where that was."""
     import av
 
-    seen, end_s = 0, 0.0
     try:
         for packet in container.demux(stream):
-            if packet.is_corrupt:
-                raise _cut_off(path, seen, end_s)
+            if packet.is_corrupt:               # the rest of it is missing
+                break
             if packet.pts is not None:
-                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                reading.end_s = max(reading.end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             for decoded in packet.decode():
-                seen += 1
+                reading.seen += 1
                 yield decoded
+        else:
+            _check_length(container, stream, reading)
+            return
     except av.error.FFmpegError as error:
-        if seen == 0:
-            raise AnrError(f"{path} cannot be decoded: {error.strerror}.",
-                           hint="Check that it plays; converting it to H.264 in an .mp4 usually helps.") from error
-        raise _cut_off(path, seen, end_s) from error
-    if seen > 1 and stream.duration is not None:
-        promised_s = float((stream.duration + (stream.start_time or 0)) * stream.time_base)
-        slack_s = TOO_SHORT_BY_FRAMES / float(stream.average_rate or 25)
-    elif seen > 1 and container.duration is not None:       # counts the sound too, which may last longer
-        promised_s = (container.duration + (container.start_time or 0)) / 1e6
-        slack_s = 1.0 if len(container.streams) > 1 else TOO_SHORT_BY_FRAMES / float(stream.average_rate or 25)
+        if reading.seen == 0:
+            raise AnrError(f"{reading.path} cannot be decoded: {error.strerror}.", hint=CONVERT) from error
     else:
+        for decoded in stream.decode(None):     # pictures that decoding threads still hold
+            reading.seen += 1
+            yield decoded
+    reading.cut_off(_of(_promised_s(container, stream)))
+
+
+def _check_length(container: Any, stream: Any, reading: _Reading) -> None:
+    """Tells of a file that ends before the time its header promises."""
+    promised_s = _promised_s(container, stream)
+    if promised_s is None or reading.seen < 2:
         return
-    if end_s < promised_s - slack_s:
-        raise _cut_off(path, seen, end_s, promised_s)
+    # The container's length counts the sound too, which may last longer.
+    of_sound = stream.duration is None and len(container.streams) > 1
+    slack_s = 1.0 if of_sound else TOO_SHORT_BY_FRAMES / float(stream.average_rate or 25)
+    if reading.end_s < promised_s - slack_s:
+        reading.cut_off(_of(promised_s))
 
 
-def _cut_off(path: Path, pictures: int, end_s: float, promised_s: float | None = None) -> AnrError:
-    of_all = f" of {promised_s:.1f}" if promised_s is not None else ""
-    good_part = f"; or take only the good part: --seconds {end_s - 0.5:.1f}" if end_s > 2 else ""
-    return AnrError(f"{path} is damaged or cut off: {pictures} pictures ({end_s:.1f}{of_all} s) can be read.",
-                    hint=f"Copy or export it again{good_part}.")
+def _promised_s(container: Any, stream: Any) -> float | None:
+    if stream.duration is not None:
+        return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
+    if container.duration is not None:
+        return float((container.duration + (container.start_time or 0)) / 1e6)
+    return None
+
+
+def _of(promised_s: float | None) -> str:
+    return f" of {promised_s:.1f}" if promised_s is not None else ""
 
 
 def _open_container(path: Path) -> Any:
@@ -193,10 +223,8 @@ def _video_stream(container: Any, path: Path) -> Any:
 def _refuse_kinect(container: Any, path: Path) -> None:
     if any(key.startswith("K4A_") for key in container.metadata) or \
             any("K4A_" in key for stream in container.streams for key in stream.metadata):
-        raise AnrError(
-            f"{path} is an Azure Kinect recording, and this version does not read its depth.",
-            hint="Convert it to an RGB-D folder (color/, depth/, intrinsic.json), or to an .mp4 of the colour.",
-        )
+        raise AnrError(f"{path} is an Azure Kinect recording, but its name does not end in .mkv.",
+                       hint="Give it that ending: as a plain video its depth and its lens would be lost.")
 
 
 def _all_metadata(container: Any) -> dict[str, str]:
@@ -204,33 +232,6 @@ def _all_metadata(container: Any) -> dict[str, str]:
     for stream in container.streams:
         together.update(stream.metadata)
     return together
-
-
-def _camera(width: int, height: int, fov_deg: float | None, metadata: dict[str, str]) -> tuple[Camera, str]:
-    """The pinhole camera of the finished picture, and a sentence on where its focal length came from."""
-    if fov_deg is not None:
-        focal_px = width / 2 / math.tan(math.radians(fov_deg) / 2)
-        told = f"given: --fov-deg {fov_deg:g} across the width"
-    else:
-        focal_35mm = _focal_35mm(metadata)
-        if focal_35mm is not None:
-            focal_px = focal_35mm / DIAGONAL_35MM * math.hypot(width, height)
-            told = f"the file's metadata: {focal_35mm:g} mm (35 mm equivalent, by the diagonal)"
-        else:
-            focal_px = max(width, height) / 2 / math.tan(math.radians(ASSUMED_FOV_DEG) / 2)
-            told = f"{ASSUMED}: {ASSUMED_FOV_DEG:g} degrees across the longer side (--fov-deg tells it)"
-    K = np.array([[focal_px, 0, width / 2], [0, focal_px, height / 2], [0, 0, 1]])
-    return Camera(K, width, height), told
-
-
-def _focal_35mm(metadata: dict[str, str]) -> float | None:
-    """From QuickTime (`com.apple.quicktime.camera.focal_length.35mm_equivalent`) or EXIF-like keys, in mm."""
-    for key, value in metadata.items():
-        plain = re.sub(r"[^a-z0-9]", "", key.lower())
-        number = re.search(r"\d+(\.\d+)?", value)
-        if "focallength" in plain and "35mm" in plain and number and 5 <= float(number[0]) <= 1000:
-            return float(number[0])
-    return None
 
 
 def _frames_wanted(stored: int, fps: float, request: Request) -> int | None:
