@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,84 +17,185 @@ from pipelines.core.storage import read_json, read_npz, write_fit
 
 if TYPE_CHECKING:
     from pipelines.fitting.residuals import Cloud
+    from pipelines.fitting.solver import Clip
     from pipelines.media.recording import Recording
 
 ASSUMED_HEIGHT_M = 1.70
 WORST_MEDIAN_SHARE = 0.05               # the gate: median landmark error over the person's height in pixels
 MOST_LOST = 0.35                        # the gate: share of frames that cannot be trusted
+SILHOUETTES = 40                        # frames whose silhouette is compared with the mask
+CLOTHES = ("filled", "under")
+JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 
 
 @dataclass(frozen=True)
 class FitOptions:
     smooth: float = option(0.08, "Width of the smoothing over time, in seconds; 0 switches it off.")
-    accept: bool = option(False, "Take a fit that the gate refuses, this time.", recorded_only=True, once=True)
+    accept: bool = option(False, "Take a fit that the gate refuses.", recorded_only=True)
     vertices: bool = option(False, "Also write the posed mesh of every frame, vertices_m, to fit.npz.")
+    depth: bool = option(True, "Use the recording's depth, where it has any.")
+    live: bool = option(False, "Answer each frame from the frames before it, as live use does.")
+    clothes: str = option("filled", "Whether the body fills the clothes (filled) or is under them (under).")
+
+
+def check(options: FitOptions) -> None:
+    """Refuses options that name nothing."""
+    if options.clothes not in CLOTHES:
+        raise AnrError(f"There is no --clothes {options.clothes!r}.", hint=f"Choose one of {', '.join(CLOTHES)}.")
+    if not 0 <= options.smooth <= 2:
+        raise AnrError(f"--smooth {options.smooth:g} is out of range.", hint="Use a number of seconds from 0 to 2.")
 
 
 def run(job: Job) -> Outcome:
-    """Writes `fit.npz`, `overlay.mp4`, `residuals.png` and `body.glb` (the fitted shape at rest)."""
-    from pipelines.body.export import write_mesh
-    from pipelines.body.model import load_body, pose_body, rest_body
-    from pipelines.fitting.outline import outline_from
-    from pipelines.fitting.residuals import cloud_from
-    from pipelines.fitting.solver import Clip, fit_clip
-    from pipelines.media.images import read_alpha
+    """Writes `fit.npz`, `overlay.mp4`, `residuals.png`, `residuals.csv` and `body.glb` (the fitted shape at rest)."""
+    from pipelines.fitting.checks import never_seen
+    from pipelines.fitting.solver import fit_clip, fit_live
     from pipelines.media.recording import Recording
 
     recording = Recording(job.inputs["capture"])
-    landmarks, found = read_landmarks(job.inputs["keypoints"])
-    if len(landmarks) != len(recording):
-        raise AnrError(f"The keypoints cover {len(landmarks)} frames, the capture has {len(recording)}.",
-                       hint="Run `anr keypoints` again.")
-    if not found.any():
-        raise AnrError(f"There is nobody to fit in these {len(found)} frames.", hint="Look at the capture.")
-    height_m = recording.height_m
-    if height_m is None and not recording.has_depth:
-        job.progress.note(f"The person's height is not known; {ASSUMED_HEIGHT_M:.2f} m is assumed, and all distances "
-                          "scale with it. Give it with `anr capture --height-m`.")
-    masks = job.inputs["keypoints"] / "person_mask"
-
-    def mask(row: int) -> np.ndarray:
-        return read_alpha(masks / f"{row:05d}.png")
+    clip = clip_from(recording, job.inputs["keypoints"], job.options, job.progress)
+    absent = never_seen(clip.landmarks, clip.found, recording.camera)
+    fault = f"These joints are never in the picture: {', '.join(absent)}." if absent else ""
+    if fault and not job.options.accept:
+        raise AnrError(fault, hint="Film the whole person; or have those limbs guessed: anr fit --accept.")
+    say_focal(recording, clip, job.progress)
 
     def track(rows: Iterable[int], label: str, total: int) -> Iterable[int]:
         return job.progress.track(rows, label, total)
 
-    def cloud(row: int) -> Cloud | None:
-        depth_m = recording.depth_m(row)
-        return None if depth_m is None else cloud_from(depth_m, mask(row), recording.camera)
-
-    fit = fit_clip(Clip(
-        camera=recording.camera, times_s=recording.times_s, landmarks=landmarks, found=found,
-        height_m=height_m or ASSUMED_HEIGHT_M, height_known=height_m is not None or not recording.has_depth,
-        cloud=cloud, outline=lambda row: outline_from(mask(row)), smooth_s=job.options.smooth), track)
-
+    fit = (fit_live if job.options.live else fit_clip)(clip, track)
     tall_px = person_heights_px(fit, recording.camera)
-    share = float(np.median(fit.residual_px[found] / tall_px[found]))
+    share = float(np.median(fit.residual_px[clip.found] / tall_px[clip.found]))
     lost = float(1.0 - fit.ok.mean())
     complaint = gate(share, lost, fit.ok)
     if complaint and not job.options.accept:
         raise AnrError(complaint, hint="Film the whole person, well lit, with a camera that stands still; or take this "
                                        "fit as it is: anr fit --accept.")
-    if complaint:
-        job.progress.warn(f"{complaint} Taken all the same (--accept).")
+    if complaint or fault:
+        job.progress.warn(f"{' '.join(filter(None, (complaint, fault)))} Taken all the same (--accept).")
     elif lost > 0:
         job.progress.warn(f"{int((~fit.ok).sum())} of {len(fit.ok)} frames are not to be trusted and are told by their "
                           f"neighbours: {ranges(~fit.ok)}.")
+    figures = {"residual_px": float(np.median(fit.residual_px[clip.found])), "residual_share": share,
+               "lost_share": lost, "height_m": _height(fit), **write_results(job, recording, clip, fit, tall_px)}
+    if np.isfinite(fit.residual_mm).any():
+        figures["residual_mm"] = float(np.nanmedian(fit.residual_mm))
+    outputs = {"overlay": "overlay.mp4"} if (job.folder / "overlay.mp4").exists() else {}
+    return Outcome(figures=figures, outputs={**outputs, "residuals": "residuals.png", "table": "residuals.csv",
+                                             "body": "body.glb"})
+
+
+def clip_from(recording: Recording, keypoints: Path, options: FitOptions, progress: Progress) -> Clip:
+    """What the fit looks at, checked: enough landmarks, a height that can be, depth in metres."""
+    from pipelines.fitting.checks import check_depth, check_height
+    from pipelines.fitting.outline import outline_from
+    from pipelines.fitting.residuals import cloud_from
+    from pipelines.fitting.solver import Clip
+    from pipelines.media.images import read_alpha
+
+    landmarks, found = read_landmarks(keypoints)
+    if len(landmarks) != len(recording):
+        raise AnrError(f"The keypoints cover {len(landmarks)} frames, the capture has {len(recording)}.",
+                       hint="Run `anr keypoints` again.")
+    if not found.any():
+        raise AnrError(f"There is nobody to fit in these {len(found)} frames.", hint="Look at the capture.")
+    height_m, deep = recording.height_m, recording.has_depth and options.depth
+    check_height(height_m)
+    if deep:
+        check_depth(recording.depth_m, landmarks, found, recording.camera)
+    if height_m is None and not deep:
+        progress.note(f"The person's height is not known; {ASSUMED_HEIGHT_M:.2f} m is assumed, and all distances "
+                      "scale with it. Give it with `anr capture --height-m`.")
+
+    def mask(row: int) -> np.ndarray:
+        return read_alpha(keypoints / "person_mask" / f"{row:05d}.png")
+
+    def cloud(row: int) -> Cloud | None:
+        depth_m = recording.depth_m(row) if deep else None
+        return None if depth_m is None else cloud_from(depth_m, mask(row), recording.camera)
+
+    return Clip(camera=recording.camera, times_s=recording.times_s, landmarks=landmarks, found=found,
+                height_m=height_m or ASSUMED_HEIGHT_M, height_known=height_m is not None or not deep, cloud=cloud,
+                outline=lambda row: outline_from(mask(row)), smooth_s=options.smooth, clothes=options.clothes)
+
+
+def say_focal(recording: Recording, clip: Clip, progress: Progress) -> None:
+    """Where the focal length was assumed: what the clip says about it."""
+    from pipelines.fitting.solver import focal_told_by
+
+    if recording.intrinsics_known:
+        return
+    width, focal = recording.camera.width, float(recording.camera.K[0, 0])
+    factor = focal_told_by(clip)
+    assumed = np.degrees(2 * np.arctan(width / 2 / focal))
+    if factor is None:
+        progress.note(f"The field of view ({assumed:.0f} degrees) is assumed and this clip does not tell it: distances "
+                      "from the camera are as uncertain. Give it with `anr capture --fov-deg`.")
+    elif abs(np.log(factor)) > 0.08:
+        told = np.degrees(2 * np.arctan(width / 2 / (focal * factor)))
+        progress.warn(f"The field of view was assumed to be {assumed:.0f} degrees; the person's movement fits "
+                      f"{told:.0f} degrees better: anr capture --fov-deg {told:.0f}")
+
+
+def write_results(job: Job, recording: Recording, clip: Clip, fit: BodyFit, tall_px: np.ndarray) -> dict[str, float]:
+    """All files of a fit; returns the silhouette's figures."""
+    from pipelines.body.export import write_mesh
+    from pipelines.body.model import load_body, pose_body, rest_body
+    from pipelines.fitting.plots import residual_plot
+    from pipelines.media.images import read_alpha, write_image
 
     body = load_body()
     rows = range(len(fit.frame_index)) if job.options.vertices else ()
     posed = [pose_body(body, fit.betas, fit.pose(row))[0] for row in rows]
     write_fit(job.folder / "fit.npz", fit, np.stack(posed) if posed else None)
-    write_overlay(job.folder / "overlay.mp4", recording, fit, job.progress)
-    write_plot(job.folder / "residuals.png", fit, tall_px, recording.times_s)
+    write_overlay(job.folder / "overlay.mp4", recording, fit, clip.landmarks, tall_px, job.progress)
+    write_image(job.folder / "residuals.png", residual_plot(fit, tall_px, recording.times_s, WORST_MEDIAN_SHARE))
     write_mesh(job.folder / "body.glb", body, rest_body(body, fit.betas)[0])
-    figures = {"residual_px": float(np.median(fit.residual_px[found])), "residual_share": share, "lost_share": lost,
-               "height_m": _height(fit)}
-    if np.isfinite(fit.residual_mm).any():
-        figures["residual_mm"] = float(np.nanmedian(fit.residual_mm))
-    outputs = {"overlay": "overlay.mp4"} if (job.folder / "overlay.mp4").exists() else {}
-    return Outcome(figures=figures, outputs={**outputs, "residuals": "residuals.png", "body": "body.glb"})
+    found = np.flatnonzero(clip.found)
+    picked = found[np.linspace(0, len(found) - 1, min(SILHOUETTES, len(found))).astype(int)]
+    masks = job.inputs["keypoints"] / "person_mask"
+    overlaps = [silhouette_iou(fit, int(row), recording.camera, read_alpha(masks / f"{row:05d}.png")) for row in picked]
+    seen = [overlap for overlap in overlaps if np.isfinite(overlap)]
+    iou = float(np.median(seen)) if seen else float("nan")
+    write_table(job.folder / "residuals.csv", fit, clip, tall_px, iou)
+    return {"silhouette_iou": iou} if seen else {}
+
+
+def write_table(path: Path, fit: BodyFit, clip: Clip, tall_px: np.ndarray, iou: float) -> None:
+    """A line per joint: median and 95th percentile of its distance from the landmark; and the silhouette's overlap."""
+    from pipelines.fitting.anatomy import LANDMARKS, LIMB_JOINTS
+    from pipelines.geometry.cameras import project
+
+    names = {"shoulder": "upperarm01", "elbow": "lowerarm01", "wrist": "wrist", "hip": "upperleg01",
+             "knee": "lowerleg01", "ankle": "foot"}
+    at = project(fit.joints_m, clip.camera)
+    lines = ["joint,median_px,p95_px,median_percent_of_height"]
+    known = list(fit.joint_names)
+    for side in "LR":
+        for joint in JOINTS:
+            bone = f"{names[joint]}.{side}"
+            assert bone in LIMB_JOINTS
+            mark = LANDMARKS.index(f"{joint}_{side.lower()}")
+            marks = np.array([seen.pixels[mark] for seen in clip.landmarks])
+            away = np.linalg.norm(at[:, known.index(bone)] - marks, axis=1)[clip.found]
+            share = 100 * float(np.median(away / tall_px[clip.found]))
+            lines.append(f"{'left' if side == 'L' else 'right'} {joint},{np.median(away):.2f},"
+                         f"{np.percentile(away, 95):.2f},{share:.2f}")
+    lines.append(f"silhouette IoU,{iou:.4f},,")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def silhouette_iou(fit: BodyFit, row: int, camera: Camera, mask: np.ndarray) -> float:
+    """Overlap of the body's silhouette with a person mask (H, W) 0..1, over their union; NaN for an empty mask."""
+    from pipelines.body.model import load_body, pose_body
+    from pipelines.rasterizers.cpu import rasterize
+
+    person = mask > 0.5
+    if not person.any():
+        return float("nan")
+    body = load_body()
+    covered = rasterize(pose_body(body, fit.betas, fit.pose(row))[0], body.faces, camera)[0] >= 0
+    return float((covered & person).sum() / (covered | person).sum())
 
 
 def read_landmarks(folder: Path) -> tuple[list[Landmarks], np.ndarray]:
@@ -138,8 +239,10 @@ def ranges(flags: np.ndarray) -> str:
     return ", ".join(texts[:12]) + (f" and {len(texts) - 12} more" if len(texts) > 12 else "")
 
 
-def write_overlay(path: Path, recording: Recording, fit: BodyFit, progress: Progress) -> None:
-    """A video of the frames with the shaded body and its limbs over them; left out where there is no ffmpeg."""
+def write_overlay(path: Path, recording: Recording, fit: BodyFit, landmarks: Sequence[Landmarks], tall_px: np.ndarray,
+                  progress: Progress) -> None:
+    """A video of the frames with the body's wire and limbs over them; left out where there is no ffmpeg."""
+    from pipelines.fitting.overlay import draw_fit
     from pipelines.media.video import VideoWriter, available
 
     if not available():
@@ -147,105 +250,14 @@ def write_overlay(path: Path, recording: Recording, fit: BodyFit, progress: Prog
         return
     with VideoWriter(path, recording.camera.width, recording.camera.height, max(recording.fps, 1.0)) as video:
         for row in progress.track(range(len(recording)), "Drawing the overlay", len(recording)):
-            video.add(draw_fit(recording.image(row), fit, row, recording.camera))
-
-
-# Joints that are joined by lines in the overlay.
-BONES = (*((f"{a}.{s}", f"{b}.{s}") for s in "LR" for a, b in (
-    ("upperarm01", "lowerarm01"), ("lowerarm01", "wrist"), ("wrist", "finger3-1"), ("upperleg01", "lowerleg01"),
-    ("lowerleg01", "foot"))), ("upperarm01.L", "upperarm01.R"), ("upperleg01.L", "upperleg01.R"), ("root", "spine01"),
-    ("spine01", "neck01"), ("neck01", "head"))
-LEFT, RIGHT, MIDDLE = (255, 170, 40), (60, 200, 255), (240, 240, 240)
-
-
-def draw_fit(image: np.ndarray, fit: BodyFit, row: int, camera: Camera) -> np.ndarray:
-    """(H, W, 3) uint8: the body shaded over the frame, limbs as lines (left orange, right blue); faint if not `ok`."""
-    import cv2
-
-    from pipelines.body.model import load_body, pose_body
-    from pipelines.body.surface import vertex_normals
-    from pipelines.geometry.cameras import project
-    from pipelines.rasterizers.cpu import interpolate, rasterize
-
-    body = load_body()
-    verts, _ = pose_body(body, fit.betas, fit.pose(row))
-    drawn = image.copy()
-    seen = project(verts, camera)
-    if np.isfinite(seen).any():
-        low, high = np.nanmin(seen, axis=0), np.nanmax(seen, axis=0)
-        x0, y0 = (int(max(v, 0)) for v in low)
-        x1, y1 = int(min(high[0] + 2, camera.width)), int(min(high[1] + 2, camera.height))
-        if x1 > x0 and y1 > y0:
-            face_index, bary, _ = rasterize(verts, body.faces, camera, (x0, y0, x1, y1))
-            normals = interpolate(face_index, bary, vertex_normals(verts, body.faces), body.faces)
-            light = np.clip(0.35 - 0.65 * normals[..., 2:] - 0.2 * normals[..., 1:2], 0.1, 1.0)
-            inside = face_index >= 0
-            part = drawn[y0:y1, x0:x1].astype(np.float32)
-            strength = 0.55 if fit.ok[row] else 0.25
-            part[inside] += strength * (light * np.array([90.0, 215.0, 255.0]) - part)[inside]
-            drawn[y0:y1, x0:x1] = part.astype(np.uint8)
-    names = list(fit.joint_names)
-    joints = project(fit.joints_m[row], camera)
-    width = max(1, round(camera.height / 400))
-    for a, b in BONES:
-        ends = joints[[names.index(a), names.index(b)]]
-        if np.isfinite(ends).all() and np.abs(ends).max() < 1e5:
-            colour = MIDDLE if a[-2:] != b[-2:] or "." not in a else LEFT if a.endswith("L") else RIGHT
-            (x0, y0), (x1, y1) = ends.round().astype(int).tolist()
-            cv2.line(drawn, (x0, y0), (x1, y1), colour, width, cv2.LINE_AA)
-            for at in ((x0, y0), (x1, y1)):
-                cv2.circle(drawn, at, width + 1, colour, -1, cv2.LINE_AA)
-    return drawn
-
-
-def write_plot(path: Path, fit: BodyFit, tall_px: np.ndarray, times_s: np.ndarray) -> None:
-    """Residuals over time: landmarks in percent of the person's height, depth in mm; untrusted frames shaded."""
-    from pipelines.media.images import write_image
-
-    curves = [("landmarks, % of height", 100.0 * fit.residual_px / tall_px, 100.0 * WORST_MEDIAN_SHARE)]
-    if np.isfinite(fit.residual_mm).any():
-        curves.append(("depth, mm", fit.residual_mm, np.nan))
-    write_image(path, np.concatenate([_panel(*curve, ok=fit.ok, times_s=times_s) for curve in curves]))
-
-
-def _panel(title: str, values: np.ndarray, limit: float, ok: np.ndarray, times_s: np.ndarray) -> np.ndarray:
-    """(300, 960, 3) uint8: one curve over time."""
-    import cv2
-
-    height, width, left, right, top, bottom = 300, 960, 60, 20, 36, 36
-    panel = np.full((height, width, 3), 255, np.uint8)
-    high = max(float(np.nanmax(values)), limit if np.isfinite(limit) else 0.0, 1e-6) * 1.08
-    span = max(float(times_s[-1] - times_s[0]), 1e-6)
-
-    def at(t: float, value: float) -> tuple[int, int]:
-        return (int(left + (width - left - right) * (t - times_s[0]) / span),
-                int(height - bottom - (height - top - bottom) * value / high))
-
-    for row in np.flatnonzero(~ok):
-        x = at(times_s[row], 0)[0]
-        cv2.rectangle(panel, (x - 1, top), (x + 1, height - bottom), (255, 215, 205), -1)
-    for tick in range(5):
-        value = high * tick / 4
-        y = at(times_s[0], value)[1]
-        cv2.line(panel, (left, y), (width - right, y), (225, 225, 225), 1)
-        cv2.putText(panel, f"{value:.1f}", (8, y + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (90, 90, 90), 1, cv2.LINE_AA)
-        x = at(times_s[0] + span * tick / 4, 0)[0]
-        cv2.putText(panel, f"{times_s[0] + span * tick / 4:.1f} s", (min(x, width - 60), height - 12),
-                    cv2.FONT_HERSHEY_SIMPLEX, 0.42, (90, 90, 90), 1, cv2.LINE_AA)
-    if np.isfinite(limit):
-        cv2.line(panel, at(times_s[0], limit), at(times_s[-1], limit), (200, 60, 60), 1, cv2.LINE_AA)
-    points = np.array([at(t, v) for t, v in zip(times_s, values) if np.isfinite(v)], np.int32)
-    cv2.polylines(panel, [points], False, (30, 90, 170), 2, cv2.LINE_AA)
-    cv2.putText(panel, f"{title}   (median {np.nanmedian(values):.2f}; shaded: not to be trusted; red: the gate)",
-                (left, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (30, 30, 30), 1, cv2.LINE_AA)
-    return panel
+            video.add(draw_fit(recording.image(row), fit, row, recording.camera, landmarks[row], tall_px[row]))
 
 
 def estimate_s(inputs: Mapping[str, Path], options: FitOptions) -> float:
     stored = read_json(inputs["capture"] / "capture.json")
-    per_frame = 0.06 + (0.05 if stored["has_depth"] else 0.0)
+    per_frame = 0.06 + (0.05 if stored["has_depth"] and options.depth else 0.0)
     return 8.0 + per_frame * len(stored["times_s"])
 
 
-STAGE = Stage(name="fit", version=1, doing="Fitting the body", Options=FitOptions, run=run,
-              inputs=("capture", "keypoints"), estimate_s=estimate_s)
+STAGE = Stage(name="fit", version=2, doing="Fitting the body", Options=FitOptions, run=run,
+              inputs=("capture", "keypoints"), check=check, estimate_s=estimate_s)

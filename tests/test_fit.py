@@ -338,8 +338,10 @@ def test_the_stage_writes_a_fit_an_overlay_and_residuals(tmp_path: Path, model: 
     assert fit.joint_rotations.shape == (8, 74, 3, 3) and fit.ok.all() and np.isnan(fit.residual_mm).all()
     assert outcome.figures["residual_share"] < 0.01 and outcome.figures["height_m"] == pytest.approx(1.70, abs=0.01)
     assert any("1.70 m is assumed" in line for line in said.lines)
-    for name in outcome.outputs.values():
+    for name in {*outcome.outputs.values()} - {"residuals.csv"}:
         assert (tmp_path / "fit" / name).stat().st_size > 500
+    table = (tmp_path / "fit" / "residuals.csv").read_text().splitlines()
+    assert table[0].startswith("joint,median_px") and table[1].startswith("left shoulder,") and len(table) == 14
 
 
 def test_a_bad_fit_is_refused_unless_accepted(tmp_path: Path, model: Model) -> None:

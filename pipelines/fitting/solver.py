@@ -13,6 +13,7 @@ from pipelines.fitting.anatomy import Anatomy, load_anatomy
 from pipelines.fitting.batch import flow_of, solve_clip
 from pipelines.fitting.calibration import GUESSED_HEIGHT_ERROR_M, HEIGHT_ERROR_M, solve_shape
 from pipelines.fitting.floor import find_floor
+from pipelines.fitting.focal import told_focal
 from pipelines.fitting.model import JUDGED, Model, Sight
 from pipelines.fitting.outline import Outline
 from pipelines.fitting.residuals import Anchor, Cloud, State, with_standing
@@ -60,7 +61,7 @@ def fit_clip(clip: Clip, track: Track) -> BodyFit:
     """
     anatomy = load_anatomy()
     rows = np.flatnonzero(clip.found)
-    sights = {int(row): clip.sight(int(row)) for row in track(rows, "Reading masks and depth", len(rows))}
+    sights = {int(row): clip.sight(int(row)) for row in track(rows.tolist(), "Reading masks and depth", len(rows))}
     chosen = shape_rows(clip, rows)
     model = clip.model(calibrated(anatomy, clip, {row: sights[row] for row in chosen}, track))
     tracker = Tracker(model)
@@ -132,13 +133,27 @@ def calibrated(anatomy: Anatomy, clip: Clip, sights: Mapping[int, Sight], track:
     """Betas (S,) that the frames given agree on; what is hidden in one of them counts little in it."""
     betas = betas_for_height(anatomy.body, clip.height_m)
     model = clip.model(betas)
-    states = [model.fit(sight, None) for sight in track(list(sights.values()), "Finding the shape", len(sights))]
+    states = [model.fit(sights[row], None) for row in track(list(sights), "Finding the shape", len(sights))]
     for _ in range(SHAPE_ROUNDS):
         goals = [model.goal(sight, state) for sight, state in zip(sights.values(), states)]
         betas, states = solve_shape(anatomy, goals, states, betas, clip.height_m,
                                     HEIGHT_ERROR_M if clip.height_known else GUESSED_HEIGHT_ERROR_M, rounds=4)
         model = clip.model(betas)
     return betas
+
+
+def focal_told_by(clip: Clip) -> float | None:
+    """The factor on the camera's focal length that the clip's landmarks ask for; None where they do not tell."""
+    anatomy = load_anatomy()
+    rows = shape_rows(clip, np.flatnonzero(clip.found))
+    sights = {row: Sight(clip.landmarks[row]) for row in rows}
+
+    def cost(camera: Camera, seen: Mapping[int, Sight]) -> float:
+        seen_so = replace(clip, camera=camera, smooth_s=0.0)
+        model = seen_so.model(calibrated(anatomy, seen_so, seen, lambda rows, label, total: rows))
+        return sum(model.descend(sight, model.fit(sight, None), None, 4)[1] for sight in seen.values())
+
+    return told_focal(clip.camera, sights, cost)
 
 
 def _filled(states: Sequence[State | None]) -> list[State]:
