@@ -16,7 +16,7 @@ from pipelines.studio.materials import HAIR
 
 ASSETS = Path(__file__).parent / "assets"
 BASE = ASSETS / "base.npz"  # what all share
-NAMES = ("ada", "ben", "cleo", "dan")
+NAMES = ("ada", "ben", "cleo", "dan", "eva", "finn", "gus", "hana")
 POSITION_SCALE_M = 1 / 16000  # of stored vertex positions
 HAIR_SCALE_M = 1 / 8000  # of those of strands
 FOLD_SCALE_M = 0.020 / 255  # of stored fold heights
@@ -146,17 +146,17 @@ def fold_drives(turns: np.ndarray, places: np.ndarray) -> np.ndarray:
     drives = []
     for side in "LR":
         upper = at[f"lowerarm01.{side}"] - at[f"upperarm01.{side}"]
-        drives.append(angle_between(upper, at[f"wrist.{side}"] - at[f"lowerarm01.{side}"]) / 1.8)
+        drives.append(angle_between(upper, at[f"wrist.{side}"] - at[f"lowerarm01.{side}"]) / 1.3)
     for side in "LR":
         upper = at[f"lowerarm01.{side}"] - at[f"upperarm01.{side}"]
-        drives.append(0.15 + abs(angle_between(upper, -trunk[:, 1]) - 0.75) / 1.5)
+        drives.append(0.20 + abs(angle_between(upper, -trunk[:, 1]) - 0.75) / 1.0)
     for side in "LR":
-        drives.append(0.1 + angle_between(at[f"lowerleg01.{side}"] - at[f"upperleg01.{side}"], -pelvis[:, 1]) / 1.4)
+        drives.append(0.1 + angle_between(at[f"lowerleg01.{side}"] - at[f"upperleg01.{side}"], -pelvis[:, 1]) / 0.9)
     for side in "LR":
         thigh = at[f"lowerleg01.{side}"] - at[f"upperleg01.{side}"]
-        drives.append(0.08 + angle_between(thigh, at[f"foot.{side}"] - at[f"lowerleg01.{side}"]) / 1.6)
+        drives.append(0.08 + angle_between(thigh, at[f"foot.{side}"] - at[f"lowerleg01.{side}"]) / 1.0)
     twist = pelvis.T @ trunk
-    drives.append(0.25 + float(np.arccos(np.clip((np.trace(twist) - 1) / 2, -1, 1))) / 0.6)
+    drives.append(0.25 + float(np.arccos(np.clip((np.trace(twist) - 1) / 2, -1, 1))) / 0.35)
     return np.clip(drives, 0, 1)
 
 

@@ -52,5 +52,5 @@ def beard(head: Head, hair: Hair, count: int = 2100, steps: int = 3) -> Layer:
     paths = root[:, None] + heading[:, None] * (length[:, None] * grow[None, :, None])
     width = np.interp(grow, [0, 0.5, 1], [0.0026, 0.0024, 0.0007])[None] * np.ones((count, 1))
     own = np.repeat(np.einsum("pk,pkj->pj", bary, figure.weights[figure.faces[row]]), steps, axis=0)
-    tone = replace(hair, colour=tuple(np.array(hair.colour) * [1.25, 1.10, 1.05]))
+    tone = replace(hair, colour=tuple(np.array(hair.colour) * [1.12, 1.04, 1.0]))
     return strand_layer(paths, np.repeat(out[:, None], steps, 1), width, tone, own, 29, 0.14)

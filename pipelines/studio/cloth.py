@@ -229,9 +229,9 @@ def _round(x, z):  # type: ignore[no-untyped-def]
 
 
 @njit(**_FAST)
-def _buttons(x, y, nz, cut):  # type: ignore[no-untyped-def]
+def _buttons(x, y, z, nz, cut):  # type: ignore[no-untyped-def]
     """How dark the edges of a placket are, and how much of a button a point shows."""
-    if nz < 0.2 or abs(x) > 0.03:
+    if nz < 0.2 or abs(x) > 0.03 or z < cut[16]:
         return 0.0, 0.0
     edge = _line(abs(x), 0.017, 0.0018, 0.0012)
     v = (cut[10] - 0.045 - y) / 0.085
@@ -281,7 +281,7 @@ def _checks(x, y, z, nz, cut, colours):  # type: ignore[no-untyped-def]
     dark = _line(along, 0.012, 0.0022, 0.0012)
     button = 0.0
     if not sleeve:
-        edge, button = _buttons(x, y, nz, cut)
+        edge, button = _buttons(x, y, z, nz, cut)
         dark = max(dark, edge)
         if nz > 0.3 and x > 0.0:
             px, py = abs(x - 0.085) - 0.048, abs(y - cut[10] + 0.205) - 0.055
@@ -383,7 +383,7 @@ def _linen(x, y, z, nz, cut, colours):  # type: ignore[no-untyped-def]
         along = _along_arm(x, y, z, cut)
         dark = _line(along, 0.012, 0.0022, 0.0012)
         if along < 0.012:
-            edge, button = _buttons(x, y, nz, cut)
+            edge, button = _buttons(x, y, z, nz, cut)
             dark = max(dark, edge)
             dark = max(dark, 0.7 * _line(y - cut[12], 0.018, 0.0018, 0.0012))
         else:

@@ -58,7 +58,7 @@ def clothe(figure: Figure, outfit: tuple[Garment, ...]) -> tuple[list[Layer], li
             under = Hull(below.verts, below.faces)
         layers = wardrobe.tailor(garment.cut, figure, garment.style, under)
         material = garment.material + materials.GARMENT_STEP * number
-        worn = [without_hidden(layer, layers[0]) for layer in worn]
+        worn = [following(without_hidden(layer, layers[0]), layers[0]) for layer in worn]
         worn += [replace(layer, material=material) for layer in layers]
         covering += layers if garment.cut == "dress" else layers[:1]
     return worn, covering
@@ -74,6 +74,18 @@ def without_hidden(inner: Layer, outer: Layer) -> Layer:
         ~hidden[inner.faces].all(1), inner.faces, inner.verts, inner.weights, inner.tint, folds
     )
     return replace(inner, verts=verts, faces=faces, weights=weights, tint=tint, folds=folds)
+
+
+def following(inner: Layer, outer: Layer) -> Layer:
+    """An inner garment that moves with the outer one where it lies under it, so that it never comes through."""
+    from scipy.spatial import cKDTree
+
+    gap, _ = cKDTree(outer.verts).query(inner.verts)
+    past_rim, _ = cKDTree(outer.verts[boundary_vertices(outer.faces, len(outer.verts))]).query(inner.verts)
+    share = np.clip((past_rim - gap) / 0.025, 0, 1) * np.clip((0.07 - gap) / 0.03, 0, 1)
+    near = cKDTree(outer.verts).query(inner.verts, k=4)[1]
+    weights = inner.weights + share[:, None] * (outer.weights[near].mean(1) - inner.weights)
+    return replace(inner, weights=weights)
 
 
 def well_inside(points: np.ndarray, garment: Layer, farthest_m: float = 0.09) -> np.ndarray:

@@ -40,7 +40,7 @@ class Figure:
 
 
 def limb_axis(points: np.ndarray, chain: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Metres along a polyline of joints (P,) of each point's nearest place on it (open at both ends), and that place."""
+    """Metres along a polyline of joints (P,) of each point's nearest place (open at both ends), and it."""
     best, answer, axis, start = np.full(len(points), np.inf), np.zeros(len(points)), np.zeros((len(points), 3)), 0.0
     for k, (a, b) in enumerate(pairwise(chain)):
         length = float(np.linalg.norm(b - a))

@@ -124,8 +124,8 @@ def strand_layer(
     random = np.random.default_rng(seed)
     verts, faces = ribbons(paths, outward, width)
     colour = np.tile(np.array(hair.colour), (count, 1, 1))
-    grey = random.uniform(size=(count, 1, 1)) < hair.grey
-    colour = np.where(grey, 0.25 * colour + 0.75 * np.array([0.62, 0.61, 0.60]), colour)
+    grey = np.clip(hair.grey * random.uniform(0.2, 1.8, (count, 1, 1)), 0, 0.85)
+    colour = colour + grey * (np.array([0.62, 0.61, 0.60]) - colour)
     shade = 1 + vary * random.normal(size=(count, 1, 1))
     warm = 1 + 0.03 * random.normal(size=(count, 1, 3))
     root = 0.70 + 0.30 * np.linspace(0, 1, steps)[None, :, None] ** 0.6

@@ -24,7 +24,7 @@ def style_hair(head: Head, clothed: Hull, hair: Hair) -> list[Layer]:
         "curly": lambda: [cap(head, base, 0.005, 0.020), curls(head, hair, 0.004, 0.020, 0.0075)],
         "afro": lambda: [cap(head, base, *thick), curls(head, hair, *thick, 0.0085, count=1900)],
         "long": lambda: [cap(head, base, *thin), hanging_hair(head, clothed, hair, 0.44)],
-        "bob": lambda: [cap(head, base, *thin), hanging_hair(head, clothed, hair, 0.235, ragged=0.10)],
+        "bob": lambda: [cap(head, base, *thin), hanging_hair(head, clothed, hair, 0.185, ragged=0.08)],
         "ponytail": lambda: [cap(head, base, 0.003, 0.007), *ponytail(head, clothed, hair)],
     }
     return styles[hair.style]() + ([beard(head, hair)] if hair.beard_m else [])
@@ -186,7 +186,7 @@ def ponytail(head: Head, clothed: Hull, hair: Hair, count: int = 560, steps: int
 def tail(head: Head, clothed: Hull, hair: Hair, tie: np.ndarray, count: int = 170, steps: int = 13) -> Layer:
     """The loose end of a ponytail."""
     random = np.random.default_rng(57)
-    spread = random.normal(size=(count, 3)) * [0.011, 0.008, 0.008]
+    spread = np.clip(random.normal(size=(count, 3)), -1.5, 1.5) * [0.011, 0.008, 0.008]
     length = 0.30 * random.uniform(0.75, 1.05, count)
     here = np.tile(tie, (count, 1)) + spread * 0.4
     heading = np.array([0.0, 0.35, -1.0]) + spread * 25

@@ -135,8 +135,8 @@ def complexion(page: Page, identity: Identity, raw: Raw) -> np.ndarray:
     palm = page.hands * np.clip(-0.2 - page.normals[:, 1] * 0.7 - page.normals[:, 2] * 0.3, 0, 0.5) * 2
     colour = blend(colour, pale, palm * np.clip((0.75 - tone.max()) / 0.3, 0, 0.8))
     near_face = page.on_head * np.exp(-np.clip(np.abs(p[:, 1] - eye[1] + 0.03) - 0.03, 0, None) / 0.02)
-    spots = np.clip((value_noise(p * 330, 10) + 0.35 * value_noise(p * 90, 11) - 0.45) / 0.2, 0, 1)
-    colour = blend(colour, tone * [0.80, 0.62, 0.50], face.freckles * spots * (0.15 + 0.6 * near_face))
+    spots = np.clip((value_noise(p * 520, 10) + 0.35 * value_noise(p * 90, 11) - 0.40) / 0.25, 0, 1)
+    colour = blend(colour, tone * [0.80, 0.62, 0.50], face.freckles * spots * (0.12 + 0.5 * near_face))
     brown = np.clip((value_noise(p * 75, 12) - 0.62) / 0.15, 0, 1) * (0.4 * page.hands + 0.25 * near_face)
     return blend(colour, tone * [0.72, 0.56, 0.46], face.age * brown)
 

@@ -8,7 +8,7 @@ from pipelines.studio.identities import Identity
 
 
 def lettering(text: str, width: int, height: int, thickness: int) -> np.ndarray:
-    """(height, width) uint8: text that fills the picture, in blunt sporty letters."""
+    """(height, width) uint8: text as tall as the picture, in blunt sporty letters."""
     import cv2
 
     font = cv2.FONT_HERSHEY_DUPLEX
@@ -18,7 +18,9 @@ def lettering(text: str, width: int, height: int, thickness: int) -> np.ndarray:
     rows, columns = np.flatnonzero(canvas.any(1)), np.flatnonzero(canvas.any(0))
     tight = canvas[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     picture = np.zeros((height, width), np.uint8)
-    picture[2:-2, 2:-2] = cv2.resize(tight, (width - 4, height - 4), interpolation=cv2.INTER_AREA)
+    wide = min(width - 4, round(1.25 * (height - 4) * tight.shape[1] / tight.shape[0]))
+    left = (width - wide) // 2
+    picture[2:-2, left : left + wide] = cv2.resize(tight, (wide, height - 4), interpolation=cv2.INTER_AREA)
     return picture
 
 

@@ -103,7 +103,7 @@ def skirt_folds(figure: Figure, verts: np.ndarray, turn: np.ndarray, waist: floa
         mine = np.clip(0.5 + 2.0 * verts[:, 0] * np.sign(hip[0]) / 0.2, 0, 1)
         along = waist - verts[:, 1]
         wave = 0.5 + 0.5 * np.cos(7 * around + 26 * along + 2.0 * noise(verts * 6.0, 73))
-        folds[:, 4 + k] = 0.013 * mine * wave * np.clip(along / 0.15, 0, 1)
+        folds[:, 4 + k] = 0.017 * mine * wave * np.clip(along / 0.15, 0, 1)
     return folds
 
 

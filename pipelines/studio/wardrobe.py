@@ -85,7 +85,7 @@ def shirt(figure: Figure, style: Style, under: Hull | None = None) -> list[Layer
         inside = np.minimum(inside, open_by)
     cloth = rumple(faces, cloth, style.get("rumple_m", 0.004), arm)
     faces, cloth, weights = without_scraps(*clip(faces, inside, cloth, weights))
-    return [dressed(figure, faces, cloth, weights, "top")]
+    return [dressed(figure, faces, cloth, weights, "top", style.get("loose", 1.0))]
 
 
 def sleeve_end(figure: Figure, cloth: np.ndarray, weights: np.ndarray, style: Style) -> np.ndarray:
@@ -200,7 +200,7 @@ def trousers(figure: Figure, style: Style, under: Hull | None = None) -> list[La
     if end < 0.08:  # long enough to break on the shoe
         cloth = stacked(faces, cloth, floor + end, 0.6 * style.get("rumple_m", 0.003))
     faces, cloth, weights = without_scraps(*clip(faces, inside, cloth, weights))
-    return [dressed(figure, faces, cloth, weights, "bottom")]
+    return [dressed(figure, faces, cloth, weights, "bottom", style.get("loose", 1.0))]
 
 
 def straight_legs(figure: Figure, cloth: np.ndarray, style: Style, end: float) -> np.ndarray:
@@ -209,7 +209,7 @@ def straight_legs(figure: Figure, cloth: np.ndarray, style: Style, end: float) -
     crotch, floor = figure.crotch_m, figure.verts[:, 1].min()
     for side in "LR":
         bones = [figure.at(f"{name}.{side}") for name in ("foot", "lowerleg01", "upperleg01")]
-        ankle = bones[0] + np.array([0.0, 0.0, 0.012])
+        ankle = bones[0] + np.array([0.0, 0.0, -0.002])
         heights = [floor, ankle[1], bones[1][1], bones[2][1]]
         # the thigh's middle lies outside the line from hip to knee
         places = [ankle, ankle, bones[1] + [0, 0, -0.006], bones[2] + [np.sign(ankle[0]) * 0.012, 0, 0.004]]
@@ -253,9 +253,11 @@ def hand_over(weights: np.ndarray, rows: np.ndarray, share: np.ndarray) -> np.nd
     return result
 
 
-def dressed(figure: Figure, faces: np.ndarray, cloth: np.ndarray, weights: np.ndarray, kind: str) -> Layer:
-    """A garment without a material yet, its folds cut for a "top" or a "bottom"."""
-    return Layer(cloth, faces, weights, 0, np.full((len(cloth), 3), 0.5), fold_fields(figure, cloth, kind))
+def dressed(
+    figure: Figure, faces: np.ndarray, cloth: np.ndarray, weights: np.ndarray, kind: str, loose: float
+) -> Layer:
+    """A garment without a material yet, its folds cut for a "top" or a "bottom" and `loose` (0..1) how deep."""
+    return Layer(cloth, faces, weights, 0, np.full((len(cloth), 3), 0.5), loose * fold_fields(figure, cloth, kind))
 
 
 def pattern_lengths(figure: Figure, style: Style, scale_m: float) -> np.ndarray:
