@@ -9,6 +9,7 @@ source  OpenCV, "Camera Calibration and 3D Reconstruction", detailed description
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -125,13 +126,22 @@ def _check_points(points: np.ndarray) -> None:
 
 
 def pixel_rays(camera: Camera) -> np.ndarray:
-    """(H, W, 2) normalised, undistorted: the ray through every pixel's centre; NaN where the lens has none."""
-    v, u = np.mgrid[0:camera.height, 0:camera.width] + 0.5
-    return undistort(_normalised(np.stack([u, v], axis=-1), camera), camera.distortion)
+    """(H, W, 2) normalised, undistorted: the ray through every pixel's centre; NaN where the lens has none. Read-only:
+    a camera asked for again answers at once."""
+    lens = rational(camera.distortion)
+    return _rays(camera.width, camera.height, camera.K.astype(float).tobytes(), lens.tobytes())
 
 
-def _normalised(pixels: np.ndarray, camera: Camera) -> np.ndarray:
-    K = camera.K
+@lru_cache(maxsize=4)
+def _rays(width: int, height: int, K: bytes, lens: bytes) -> np.ndarray:
+    v, u = np.mgrid[0:height, 0:width] + 0.5
+    bent = _normalised(np.stack([u, v], axis=-1), np.frombuffer(K).reshape(3, 3))
+    rays = undistort(bent, np.frombuffer(lens))
+    rays.setflags(write=False)
+    return rays
+
+
+def _normalised(pixels: np.ndarray, K: np.ndarray) -> np.ndarray:
     y = (pixels[..., 1] - K[1, 2]) / K[1, 1]
     return np.stack([(pixels[..., 0] - K[0, 2] - K[0, 1] * y) / K[0, 0], y], axis=-1)
 
@@ -196,14 +206,14 @@ def _zoomed_fits(camera: Camera, zoom: float) -> bool:
                              np.stack(np.broadcast_arrays(across, height - 0.5), -1),
                              np.stack(np.broadcast_arrays(0.5, down), -1),
                              np.stack(np.broadcast_arrays(width - 0.5, down), -1)])
-    seen = _bent(_normalised(border, _zoomed(camera, zoom)), camera)
+    seen = _bent(_normalised(border, _zoomed(camera, zoom).K), camera)
     return bool(np.all((seen >= 0.5) & (seen <= [width - 0.5, height - 0.5])))      # NaN is outside
 
 
 def _seen_by(pinhole: Camera, camera: Camera) -> np.ndarray:
     """(H, W, 2) pixels of `camera` that show what each pixel of `pinhole` shows; NaN beyond the lens's fold."""
     v, u = np.mgrid[0:pinhole.height, 0:pinhole.width] + 0.5
-    return _bent(_normalised(np.stack([u, v], axis=-1), pinhole), camera)
+    return _bent(_normalised(np.stack([u, v], axis=-1), pinhole.K), camera)
 
 
 def _bent(rays: np.ndarray, camera: Camera) -> np.ndarray:

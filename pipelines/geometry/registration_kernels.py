@@ -183,8 +183,8 @@ def draw_hidden(points, links, reach, hiding):  # type: ignore[no-untyped-def]
     """What may hide a reading: `hiding` (H, W) keeps the largest 1 / depth of it.
 
     Two things: the curtain that an edge hangs from its rim to the next thing behind, beyond which the depth camera saw
-    nothing; and the rest of a pixel's own footprint, `reach` colour pixels each way, because a rim lies up to one depth
-    pixel further out than the last reading on it.
+    nothing; and a pixel's own footprint out to where the next reading would be (at least `reach` colour pixels): a
+    rim lies up to one depth pixel further out than the last reading on it.
     """
     h, width = links.shape
     for i in range(h - 1):
@@ -211,30 +211,36 @@ def draw_hidden(points, links, reach, hiding):  # type: ignore[no-untyped-def]
                     or (j + 1 < width and not right and points[i, j + 1, 2] < w)
                     or (i > 0 and not above and points[i - 1, j, 2] < w)
                     or (i + 1 < h and not below and points[i + 1, j, 2] < w)):
-                across = _slope(points, i, j, 0, 1, left, right)
-                down = _slope(points, i, j, 1, 0, above, below)
-                _footprint(points[i, j, 0], points[i, j, 1], w, across, down, reach, hiding)
+                across, wide = _slope(points, i, j, 0, 1, left, right, reach)
+                down, high = _slope(points, i, j, 1, 0, above, below, reach)
+                _footprint(points[i, j, 0], points[i, j, 1], w, across, down, wide, high, hiding)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
-def _slope(points, i, j, di, dj, before, after):  # type: ignore[no-untyped-def]
-    """Change of 1 / depth per colour pixel along a line of the depth picture, from a linked neighbour; 0 without."""
+def _slope(points, i, j, di, dj, before, after, reach):  # type: ignore[no-untyped-def]
+    """Change of 1 / depth per colour pixel along a line of the depth picture, and colour pixels from one reading to the
+    next, told by a linked neighbour; without one 0 and `reach`."""
     if before:
         oi, oj = i - di, j - dj
     elif after:
         oi, oj = i + di, j + dj
     else:
-        return np.float32(0)
+        return np.float32(0), reach
     apart = points[i, j, di] - points[oi, oj, di]        # columns for a horizontal neighbour, rows for a vertical one
-    return (points[i, j, 2] - points[oi, oj, 2]) / apart if abs(apart) > 0.1 else np.float32(0)
+    if abs(apart) < 0.1 * reach:
+        return np.float32(0), reach
+    return (points[i, j, 2] - points[oi, oj, 2]) / apart, max(abs(apart), reach)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
-def _footprint(u, v, w, across, down, reach, hiding):  # type: ignore[no-untyped-def]
-    for y in range(max(0, int(np.ceil(v - reach - 0.5))), min(hiding.shape[0] - 1, int(np.floor(v + reach - 0.5))) + 1):
-        for x in range(max(0, int(np.ceil(u - reach - 0.5))),
-                       min(hiding.shape[1] - 1, int(np.floor(u + reach - 0.5))) + 1):
-            value = w + across * (x + np.float32(0.5) - u) + down * (y + np.float32(0.5) - v)
+def _footprint(u, v, w, across, down, wide, high, hiding):  # type: ignore[no-untyped-def]
+    """Draws u - wide .. u + wide, v - high .. v + high, slanted as told."""
+    half = np.float32(0.5)
+    x0, x1 = int(np.ceil(u - wide - half)), int(np.floor(u + wide - half))
+    y0, y1 = int(np.ceil(v - high - half)), int(np.floor(v + high - half))
+    for y in range(max(0, y0), min(hiding.shape[0] - 1, y1) + 1):
+        for x in range(max(0, x0), min(hiding.shape[1] - 1, x1) + 1):
+            value = w + across * (x + half - u) + down * (y + half - v)
             if value > hiding[y, x]:
                 hiding[y, x] = value
 

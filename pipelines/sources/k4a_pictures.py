@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +18,9 @@ from pipelines.sources.k4a_calibration import Rig, in_own_frame
 
 FORMATS = ("MJPG", "NV12", "YUY2", "BGRA")
 END_OF_JPEG = b"\xff\xd9"
+WORKERS = 2                             # threads that make frames
+
+Made = TypeVar("Made")
 
 
 def decode_colour(raw: np.ndarray, colour_format: str, width: int, height: int) -> np.ndarray | None:
@@ -68,3 +75,19 @@ class Registration:
         depth_m = self.warp.depth(depth_mm.astype(np.float32) * np.float32(1e-3))
         return Frame(index, time_s, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), depth_m)
 
+
+
+def made_ahead(jobs: Iterable[Callable[[], Made]], ahead: int) -> Generator[Made, None, None]:
+    """What the jobs return, in their order; up to `ahead` of them are worked on before they are asked for."""
+    waiting: deque[Future[Made]] = deque()
+    with ThreadPoolExecutor(max_workers=WORKERS) as workers:
+        try:
+            for job in jobs:
+                waiting.append(workers.submit(job))
+                if len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for unwanted in waiting:
+                unwanted.cancel()

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,12 @@ from pipelines.core.errors import AnrError
 from pipelines.core.records import Footage, Frame
 from pipelines.sources import Request
 from pipelines.sources.k4a_calibration import Rig, read_calibration
-from pipelines.sources.k4a_pictures import FORMATS, Registration, decode_colour
+from pipelines.sources.k4a_pictures import FORMATS, Registration, decode_colour, made_ahead
 
 PAIR_SHARE = 0.25                       # of a frame: colour and depth this close in time are one capture, as in the SDK
 PATIENCE_S = 1.0                        # a picture whose partner has not come within this has none
-TOO_SHORT_BY_FRAMES = 2.5               # how much earlier than promised a whole recording may end
-AHEAD, WORKERS = 6, 2                   # frames made ready before they are asked for
+NEAR_S = 1e-3                           # times asked for are meant to the nearest frame, not to the microsecond
+AHEAD = 6                               # frames made ready before they are asked for
 AS_VIDEO = ('To use its colour as a plain video: ffmpeg -i "{path}" -map 0:v:0 -map_metadata -1 -map_metadata:s -1 '
             "-c:v libx264 -crf 16 colour.mp4")
 
@@ -82,6 +82,7 @@ class _Recording:
     start_offset_s: float               # of the file's time 0, in the device's own time
     first_s: float                      # of the colour, in the file's time
     duration_s: float                   # time of the last picture; 0 where the recorder never came to write it
+    whole: bool                         # whether the file goes on to its end
     device: str
 
 
@@ -154,6 +155,7 @@ def _describe(container: Any, path: Path) -> _Recording:
         start_offset_s=_seconds(tags, "K4A_START_OFFSET_NS", path),
         first_s=float((colour.start_time or 0) * colour.time_base),
         duration_s=(container.duration or 0) / 1e6,
+        whole=bool(container.duration) and _promised_bytes(path) <= path.stat().st_size,
         device=f"Kinect {serial}" if serial else "Kinect",
     )
 
@@ -183,13 +185,33 @@ def _calibration(container: Any, path: Path) -> bytes:
     return bytes(named[0].data)
 
 
+def _promised_bytes(path: Path) -> int:
+    """How long the file says it is; 0 where its recorder never came to write that.
+
+    source  RFC 8794 (EBML), sections 4 and 11: a header of known length, then one segment with its own length
+    """
+    with path.open("rb") as file:
+        start = file.read(4096)
+    end = 0
+    for _ in ("header", "segment"):                     # one behind the other
+        at = end + 4                                     # behind an identifier of four bytes
+        if at >= len(start) or not start[at]:
+            return 0
+        digits = 9 - start[at].bit_length()
+        length = int.from_bytes(start[at:at + digits], "big") - (1 << 7 * digits)
+        if length == (1 << 7 * digits) - 1:              # all ones: not known
+            return 0
+        end = at + digits + length
+    return end
+
+
 def _frames_wanted(recording: _Recording, request: Request) -> int | None:
     """How many frames will probably come, for the progress bar."""
     if not recording.duration_s:
         return request.max_frames
     count = max(0, round((recording.duration_s - recording.first_s - request.start_s) * recording.fps) + 1)
     if request.seconds is not None:
-        count = min(count, math.ceil(request.seconds * recording.fps - 1e-6))
+        count = min(count, math.ceil(request.seconds * recording.fps - NEAR_S))
     return min(count, request.max_frames) if request.max_frames is not None else count
 
 
@@ -205,35 +227,30 @@ class _Capture:
 def _frames(path: Path, recording: _Recording, registration: Registration, request: Request,
             reading: _Reading) -> Iterator[Frame]:
     """Decodes and warps on other threads, a few frames ahead; frames come in order of time."""
-    waiting: deque[Future[Frame | None]] = deque()
-    with ThreadPoolExecutor(max_workers=WORKERS) as workers, closing(_captures(path, recording, reading)) as captures:
-        origin_s: float | None = None
-        index = 0
-
-        def finished() -> Iterator[Frame]:
-            nonlocal index
-            made = waiting.popleft().result()
-            if made is None:
-                reading.damaged += 1
-            elif request.max_frames is None or index < request.max_frames:
+    with closing(_captures(path, recording, reading)) as captures:
+        jobs = (partial(_make, capture, recording, registration, since_start_s)
+                for capture, since_start_s in _wanted(captures, request))
+        with closing(made_ahead(jobs, AHEAD)) as made:
+            for frame in made:
+                if frame is None:
+                    reading.damaged += 1
+                    continue
+                if reading.used == request.max_frames:
+                    return
+                yield replace(frame, index=reading.used)
                 reading.used += 1
-                yield Frame(index, made.time_s, made.image, made.depth_m)
-                index += 1
 
-        for capture in captures:
-            origin_s = capture.time_s if origin_s is None else origin_s
-            since_start_s = capture.time_s - origin_s - request.start_s
-            if since_start_s < -1e-6:
-                continue
-            if request.seconds is not None and since_start_s >= request.seconds - 1e-6:
-                break
-            waiting.append(workers.submit(_make, capture, recording, registration, since_start_s))
-            if len(waiting) >= AHEAD:
-                yield from finished()
-            if request.max_frames is not None and index >= request.max_frames:
-                break
-        while waiting:
-            yield from finished()
+
+def _wanted(captures: Iterator[_Capture], request: Request) -> Iterator[tuple[_Capture, float]]:
+    """Those of the time asked for, which counts from the first capture of the recording, and when they are in it."""
+    origin_s: float | None = None
+    for capture in captures:
+        origin_s = capture.time_s if origin_s is None else origin_s
+        since_start_s = capture.time_s - origin_s - request.start_s
+        if request.seconds is not None and since_start_s >= request.seconds - NEAR_S:
+            return
+        if since_start_s >= -NEAR_S:
+            yield capture, max(since_start_s, 0.0)
 
 
 def _make(capture: _Capture, recording: _Recording, registration: Registration, time_s: float) -> Frame | None:
@@ -296,5 +313,5 @@ def _pictures(path: Path, recording: _Recording, reading: _Reading) -> Iterator[
                              - (recording.depth_delay_s if kind == "depth" else 0.0)), content
         except av.error.FFmpegError:
             reading.cut_off_at_s = last_s
-    if last_s < recording.duration_s - TOO_SHORT_BY_FRAMES / recording.fps or not recording.duration_s:
+    if not recording.whole:
         reading.cut_off_at_s = last_s

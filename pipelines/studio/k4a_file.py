@@ -16,7 +16,7 @@ import numpy as np
 
 from pipelines.core.errors import AnrError
 from pipelines.core.records import BodyPose, Camera
-from pipelines.geometry.cameras import to_camera
+from pipelines.geometry.cameras import box_around, to_camera
 from pipelines.geometry.lenses import pixel_rays
 from pipelines.studio.actors import load_actor, pose_actor
 from pipelines.studio.matroska import Attachment, MatroskaWriter, Track
@@ -29,7 +29,7 @@ DEPTH_LENS = np.array([0.5479, -0.02097, 2.06e-5, -7.21e-5, -0.002652, 0.88968, 
 COLOUR_LENS = np.array([0.3301, -2.4894, -1.618e-4, -1.294e-4, 1.4537, 0.2089, -2.3029, 1.3751])
 FIELD = (0.79, 0.66)                    # half of what the lit field of the narrow mode covers, at 1 m
 WALL_Z = -1.15                          # of the studio's back wall; its floor is y = 0
-FINER = 2                               # samples per pixel each way where triangles are looked up
+FINER = 6                               # samples per pixel each way where triangles are looked up
 
 
 def device() -> tuple[Camera, Camera]:
@@ -61,7 +61,8 @@ def calibration_json(depth: Camera, colour: Camera) -> bytes:
     depth_to_colour = colour.world_to_camera @ np.linalg.inv(depth.world_to_camera)
     cameras = [_stored(depth, "Depth", SENSOR_DEPTH, WINDOW_DEPTH, np.eye(4)),
                _stored(colour, "PhotoVideo", SENSOR_COLOUR, WINDOW_COLOUR, depth_to_colour)]
-    return json.dumps({"CalibrationInformation": {"Cameras": cameras, "InertialSensors": []}}).encode() + b"\0"
+    motion = [_stored_sensor(kind) for kind in ("Gyro", "Accelerometer")]
+    return json.dumps({"CalibrationInformation": {"Cameras": cameras, "InertialSensors": motion}}).encode() + b"\0"
 
 
 def _stored(camera: Camera, purpose: str, sensor: tuple[int, int], window: tuple[int, int],
@@ -77,6 +78,17 @@ def _stored(camera: Camera, purpose: str, sensor: tuple[int, int], window: tuple
         "Rt": {"Rotation": placed[:3, :3].ravel().tolist(), "Translation": placed[:3, 3].tolist()},
         "SensorWidth": 1024 if purpose == "Depth" else 4096, "SensorHeight": 1024 if purpose == "Depth" else 3072,
         "Shutter": "CALIBRATION_ShutterTypeUndefined", "ThermalAdjustmentParams": {"Params": [0] * 12},
+    }
+
+
+def _stored_sensor(kind: str) -> dict:
+    """A motion sensor without errors: nothing here uses it, but the device's library refuses a file without."""
+    return {
+        "SensorType": f"CALIBRATION_InertialSensorType_{kind}", "Id": "CALIBRATION_InertialSensorId_LSM6DSM",
+        "Rt": {"Rotation": np.eye(3).ravel().tolist(), "Translation": [0, 0, 0]}, "ModelTypeMask": 16,
+        "BiasTemperatureModel": [0] * 12, "BiasUncertainty": [1e-4] * 3, "Noise": [0] * 6,
+        "MixingMatrixTemperatureModel": [float(at in (0, 16, 32)) for at in range(36)], "SecondOrderScaling": [0] * 9,
+        "TemperatureBounds": [5, 60], "TemperatureC": 0,
     }
 
 
@@ -103,9 +115,14 @@ class KinectFilm:
         placed = replace(camera, world_to_camera=camera.world_to_camera @ self.colour_camera.world_to_camera)
         return self._seen(index, placed, pixel_rays(placed))[0].astype(np.float32)
 
+    def person(self, index: int, camera: Camera) -> np.ndarray:
+        """(H, W) bool: where a camera placed in the colour camera's frame sees the person."""
+        placed = replace(camera, world_to_camera=camera.world_to_camera @ self.colour_camera.world_to_camera)
+        return self._seen(index, placed, pixel_rays(placed))[2]
+
     def depth_mm(self, index: int) -> np.ndarray:
         """(576, 640) uint16: what the device measures, without noise; 0 beyond its lit field."""
-        depth_m, _ = self._seen(index, self.depth_camera, self._depth_rays)
+        depth_m, _, _ = self._seen(index, self.depth_camera, self._depth_rays)
         lit = (np.abs(self._depth_rays[..., 0]) < FIELD[0]) & (np.abs(self._depth_rays[..., 1]) < FIELD[1])
         return np.where(lit, np.round(depth_m * 1000), 0).astype(np.uint16)
 
@@ -113,18 +130,19 @@ class KinectFilm:
         """(720, 1280, 3) uint8 sRGB through the colour lens: plain light on floor, wall and a chequered person."""
         return self._seen(index, self.colour_camera, self._colour_rays)[1]
 
-    def _seen(self, index: int, camera: Camera, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(depth (H, W) metres, picture (H, W, 3) uint8) along the rays (H, W, 2) of a camera, exact in every ray."""
+    def _seen(self, index: int, camera: Camera, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Depth (H, W) metres, picture (H, W, 3) uint8 and person (H, W) bool along the rays (H, W, 2) of a camera."""
         verts, _, _ = pose_actor(self.actor, self._poses[index])
-        corners = to_camera(verts.astype(float), camera)[self.actor.faces]          # (T, 3, 3)
-        face = _face_seen(to_camera(verts.astype(float), camera), self.actor.faces, rays)
+        seen = to_camera(verts.astype(float), camera)
+        corners = seen[self.actor.faces]                 # (T, 3, 3)
+        face = _face_seen(seen, self.actor.faces, camera, rays)
         around_m, around = _room_seen(camera, rays)
         depth_m, facing = _on_triangles(corners, face, rays)
         hit = (face >= 0) & (depth_m < around_m)
         cell = np.floor(self.actor.verts[self.actor.faces[np.maximum(face, 0), 0]] * 14).sum(axis=-1) % 2
         person = (0.35 + 0.5 * facing)[..., None] * np.where(cell[..., None] > 0, [0.85, 0.55, 0.4], [0.3, 0.4, 0.7])
         picture = np.where(hit[..., None], person, around)
-        return np.where(hit, depth_m, around_m), np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+        return np.where(hit, depth_m, around_m), np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8), hit
 
     def write(self, path: Path, colour_format: str = "MJPG") -> None:
         """The recording, as k4arecorder would have written it."""
@@ -134,19 +152,27 @@ class KinectFilm:
         write_k4a(path, captures, calibration_json(self.depth_camera, self.colour_camera), colour_format, self.fps)
 
 
-def _face_seen(seen: np.ndarray, faces: np.ndarray, rays: np.ndarray) -> np.ndarray:
-    """(H, W) the triangle nearest along each ray, -1 = none, looked up in a finer pinhole picture of the vertices."""
+def _face_seen(seen: np.ndarray, faces: np.ndarray, camera: Camera, rays: np.ndarray) -> np.ndarray:
+    """(H, W) the triangle nearest along each ray, -1 = none; vertices are given in the camera's frame.
+
+    A lens bends the rays off any pinhole picture's pixels, so they are looked up in a `FINER` one.
+    """
     from pipelines.rasterizers.cpu import rasterize
 
+    if not np.any(camera.distortion):
+        return rasterize(seen, faces, replace(camera, world_to_camera=np.eye(4)))[0]
     usable = np.isfinite(rays).all(axis=-1)
     low, high = rays[usable].min(axis=0), rays[usable].max(axis=0)
     focal = FINER * rays.shape[1] / (high[0] - low[0])
     size = np.ceil((high - low) * focal).astype(int) + 1
     K = np.array([[focal, 0, -low[0] * focal], [0, focal, -low[1] * focal], [0, 0, 1.0]])
-    face_index, _, _ = rasterize(seen, faces, Camera(K, int(size[0]), int(size[1])))
-    at = np.floor((np.nan_to_num(rays) - low) * focal).astype(int)
-    at = np.clip(at, 0, size - 1)
-    return np.where(usable, face_index[at[..., 1], at[..., 0]], -1)
+    finer = Camera(K, int(size[0]), int(size[1]))
+    x0, y0, x1, y1 = box_around(seen, finer, 0.01)
+    face_index = rasterize(seen, faces, finer, (x0, y0, x1, y1))[0]
+    at = np.floor((np.nan_to_num(rays) - low) * focal).astype(int) - [x0, y0]
+    inside = usable & np.all((at >= 0) & (at < [x1 - x0, y1 - y0]), axis=-1)
+    at = np.where(inside[..., None], at, 0)
+    return np.where(inside, face_index[at[..., 1], at[..., 0]], -1)
 
 
 def _on_triangles(corners: np.ndarray, face: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
