@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import time
@@ -18,6 +19,7 @@ from pipelines.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipelines.core.records import Camera, Landmarks
+    from pipelines.detectors.following import Follower
 
 RUNS = 3                                # each figure is the median over so many runs
 CLIP_S, CLIP_FPS = 2.0, 24.0            # of the studio person that is measured with
@@ -69,12 +71,17 @@ class Timing:
     cpu_s: float
 
 
-def timing(work: Callable[[], object], items: int, runs: int = RUNS) -> Timing:
-    """Medians over runs of `work`, which handles `items` items; call it once before where the first call compiles."""
+def timing(work: Callable[..., object], items: int, runs: int = RUNS,
+           prepare: Callable[[], object] | None = None) -> Timing:
+    """Medians over runs of `work`, which handles `items` items; call it once before where the first call compiles.
+
+    prepare  called before each run, its time not counted; `work` gets its answer
+    """
     walls, cpus = [], []
     for _ in range(runs):
+        given = () if prepare is None else (prepare(),)
         wall, cpu = time.perf_counter(), time.process_time()
-        work()
+        work(*given)
         walls.append((time.perf_counter() - wall) / items)
         cpus.append((time.process_time() - cpu) / items)
     return Timing(statistics.median(walls), statistics.median(cpus))
@@ -90,16 +97,15 @@ def bench_fit(progress: Progress) -> Figures:
 
 
 def live_figures(title: str, images: Sequence[np.ndarray], camera: Camera, height_m: float) -> Figures:
-    marks = [each for each in landmarks_of(images) if each is not None]
-    fit = live_fitter(camera, height_m, marks[0])
-    fit(marks[0])                                              # compiles, or reads what was compiled before
-
-    def both() -> None:
-        for each in landmarks_of(images):
-            if each is not None:
-                fit(each)
-
-    whole, seen = timing(both, len(images)), timing(lambda: landmarks_of(images), len(images))
+    marks: list[Landmarks] = []
+    see(started(images[0]), images, marks.append)
+    fit = live_fitter(camera, height_m)
+    for each in marks[:3]:
+        fit(each)                                              # compiles, or reads what was compiled before
+    count = len(images)
+    whole = timing(lambda follower: see(follower, images, fit), count, prepare=lambda: started(images[0]))
+    seen = timing(lambda follower: see(follower, images, lambda landmarks: None), count,
+                  prepare=lambda: started(images[0]))
     fitted = timing(lambda: [fit(each) for each in marks], len(marks))
     return {f"landmarks_and_fit_{title}_fps": 1.0 / whole.wall_s, f"landmarks_{title}_fps": 1.0 / seen.wall_s,
             f"landmarks_{title}_cpu_ms": 1000.0 * seen.cpu_s, f"fit_{title}_ms": 1000.0 * fitted.wall_s}
@@ -134,31 +140,29 @@ def smaller(images: Sequence[np.ndarray], camera: Camera, size: int) -> tuple[li
     return [cv2.resize(image, (view.width, view.height), interpolation=cv2.INTER_AREA) for image in images], view
 
 
-def landmarks_of(images: Sequence[np.ndarray]) -> list[Landmarks | None]:
-    """The person's landmarks in each picture, from a fresh start."""
+def started(image: np.ndarray) -> Follower:
+    """A follower that has found its person."""
     from pipelines.detectors.following import Follower
 
     follower = Follower(CLIP_FPS)
-    try:
-        return [None if seen is None else seen.landmarks for _, seen in follower.follow(images)]
-    finally:
-        follower.close()
+    follower.see(image)
+    return follower
 
 
-def live_fitter(camera: Camera, height_m: float, first: Landmarks) -> Callable[[Landmarks], object]:
-    """What fits the next frame from the one before, with a body of the right height."""
-    from pipelines.body.model import betas_for_height
-    from pipelines.fitting.anatomy import load_anatomy
-    from pipelines.fitting.solver import Model, Sight
+def see(follower: Follower, images: Sequence[np.ndarray], then: Callable[[Landmarks], object]) -> None:
+    """Hands the person's body landmarks to `then` as they come."""
+    for _, seen in follower.follow(images):
+        if seen is not None:
+            then(seen.landmarks)
+    follower.close()
 
-    anatomy = load_anatomy()
-    model = Model(anatomy, betas_for_height(anatomy.body, height_m), camera)
-    before = [model.fit(Sight(first), None)]
 
-    def fit(landmarks: Landmarks) -> None:
-        before[0] = model.fit(Sight(landmarks), before[0], 25.0 / CLIP_FPS)
+def live_fitter(camera: Camera, height_m: float) -> Callable[[Landmarks], object]:
+    """What fits the next frame from those before it, with a body of the right height."""
+    from pipelines.fitting.tracking import LiveFit
 
-    return fit
+    live, clock = LiveFit.from_height(camera, height_m), itertools.count()
+    return lambda landmarks: live.see(landmarks, None, next(clock) / CLIP_FPS)
 
 
 # --- maps -------------------------------------------------------------------------------------------------------------

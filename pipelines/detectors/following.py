@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 
 import numpy as np
 
@@ -32,7 +31,7 @@ class Follower:
         self._fps = fps
         self._search_every = max(1, round(SEARCH_EVERY_S * fps))
         self._step = 0.35 * min(1.0, 25.0 / max(fps, 1.0)) + 0.12     # allowed move per frame, in torso extents
-        self._reader, self._single = BodyReader(), PoseModel(follow=False)
+        self._readers, self._single = (BodyReader(), BodyReader()), PoseModel(follow=False)
         self._last: Detection | None = None
         self._looks: np.ndarray | None = None
         self._lost = 0                  # frames since the person was last seen
@@ -40,7 +39,7 @@ class Follower:
 
     def see(self, image: np.ndarray) -> Detection | None:
         """The person's landmarks and mask in the next frame (H, W, 3) uint8 sRGB; None when not found."""
-        return self._settle(image, self._read(self._reader, image) if self._lost == 0 else None)
+        return self._settle(image, self._read(self._readers[0], image) if self._lost == 0 else None)
 
     def follow(self, images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, Detection | None]]:
         """Each frame with what `see` finds, two of them read at once; answers lag one frame behind the pictures.
@@ -50,10 +49,9 @@ class Follower:
         if self._fps < AHEAD_FPS:
             yield from ((image, self.see(image)) for image in images)
             return
-        other = BodyReader()
-        readers = itertools.cycle((self._reader, other))
+        readers = itertools.cycle(self._readers)
         waiting: tuple[np.ndarray, Future[Detection | None]] | None = None
-        with closing(other), ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(2) as pool:
             for image in images:
                 reading = pool.submit(self._read, next(readers), image)
                 if waiting is not None:
@@ -63,8 +61,8 @@ class Follower:
                 yield waiting[0], self._settle(waiting[0], waiting[1].result())
 
     def close(self) -> None:
-        self._reader.close()
-        self._single.close()
+        for each in (*self._readers, self._single):
+            each.close()
 
     def _read(self, reader: BodyReader, image: np.ndarray) -> Detection | None:
         """Whoever is where the person was last seen."""
@@ -100,7 +98,7 @@ class Follower:
     def _closer(self, image: np.ndarray, found: Detection) -> Detection:
         """Somebody whom the search found, as the reader sees them; twice, since the first crop is a rough one."""
         for _ in range(2):
-            again = self._reader.read(image, (found.crop or crop_around(found)).scaled(FIRST_LOOK))
+            again = self._readers[0].read(image, (found.crop or crop_around(found)).scaled(FIRST_LOOK))
             if again is None or not same_person(again, found):
                 break
             found = again
