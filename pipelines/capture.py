@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +13,9 @@ from pipelines.core.errors import AnrError
 from pipelines.core.options import option
 from pipelines.core.records import Footage, Frame
 from pipelines.core.stage import Job, Outcome, Stage
+from pipelines.core.unfinished import forget_handed_over, frames_in, unfinished, unfinished_in
 
 FEWEST_FRAMES = 24                      # less gives no training and held-out parts worth the name
-UNFINISHED = "unfinished-"              # live recordings are written beside the versions, in a folder of that name
 LOOK_SIDE = 640                         # pixels; somebody in view is found in pictures reduced to this
 REMINDER = "Record only people who agreed to it, and to what their avatar will be used for."
 
@@ -26,7 +24,8 @@ REMINDER = "Record only people who agreed to it, and to what their avatar will b
 class CaptureOptions:
     source: str = option(
         "", "What to read: a video, a Kinect recording (.mkv), a folder of pictures, an RGB-D folder (Open3D's or "
-        "TUM's layout), kinect[:N], webcam[:N], or synthetic:NAME.", file=True)
+        "TUM's layout), kinect[:N], webcam[:N], or synthetic:NAME.", file=True,
+        devices=("kinect", "webcam"))
     start: float = option(0.0, "Seconds to leave out at the beginning.")
     seconds: float | None = option(
         None, "How many seconds to take (default: all; of synthetic people 8; of a live camera until Ctrl-C).")
@@ -47,7 +46,7 @@ class CaptureOptions:
     studio_width: int | None = option(None, "Width of a synthetic recording in pixels (default: as high).")
     studio_motion: str = option(
         "capture", "What a synthetic person does: capture, turn, range, walk, dance, squat or face.")
-    studio_room: str = option("plaster", "Where: plaster (an empty room), living (a furnished one) or court (outdoors).")
+    studio_room: str = option("plaster", "Where: plaster (an empty room), living (furnished) or court (outdoors).")
     studio_light: str = option("daylight", "In what light: daylight (soft) or lamp (hard, from the side).")
     studio_seed: int = option(0, "Another seed is another performance: tempo, amplitude, side, noise.")
     studio_sensor: bool = option(
@@ -63,8 +62,10 @@ def run(job: Job) -> Outcome:
     if not options.source.startswith("synthetic:"):
         job.progress.note(REMINDER)
     _say_lens(job, footage)
-    with _folder_for(job, footage) as folder:
+    beside = unfinished(job.folder.parent, job.folder, FEWEST_FRAMES, job.progress.warn)
+    with beside if footage.live else nullcontext(job.folder) as folder:
         times_s, truth = _write(job, footage, folder)
+        judged = _judged(job, folder) if options.coach else {}
     figures = {
         "frames": float(len(times_s)),
         "width": float(footage.camera.width),
@@ -76,23 +77,22 @@ def run(job: Job) -> Outcome:
         figures["dropped"] = float(footage.dropped())
     if "height_m" in truth:
         figures["height_m"] = round(float(truth["height_m"]), 4)
-    if not options.coach:
-        return Outcome(figures=figures)
-    judged = _judged(job)
-    return Outcome(figures={**figures, **judged}, outputs={"coach": "coach.png"} if judged else {})
+    return Outcome(figures={**figures, **judged}, outputs={"coach": "coach.png"} if judged else {},
+                   facts={"intrinsics_from": footage.intrinsics_from})
 
 
-def _judged(job: Job) -> dict[str, float]:
+def _judged(job: Job, folder: Path) -> dict[str, float]:
     """Writes `coach.json` and `coach.png`; the coach's numbers, none where it cannot judge here."""
     from pipelines.coaching.coach import judge_into
     from pipelines.media.recording import Recording
 
-    verdict = judge_into(job.folder, Recording(job.folder), job.options.start, job.progress)
+    verdict = judge_into(folder, Recording(folder), job.options.start, job.progress)
     return {} if verdict is None else {**verdict.figures, "warnings": float(len(verdict.of("warning")))}
 
 
 def deliver(folder: Path, options: CaptureOptions) -> None:
     """AnrError for a recording that the coach refuses; the recording stays."""
+    forget_handed_over(folder.parent)
     if options.coach:
         from pipelines.coaching.telling import check_verdict
 
@@ -179,7 +179,8 @@ def _finder() -> Callable[[np.ndarray], bool]:
     """Whether a person is in a picture (H, W, 3) uint8 sRGB; ImportError where nothing here can tell."""
     import cv2
 
-    from pipelines.detectors.mediapipe import PoseModel, whole_window
+    from pipelines.detectors.mediapipe import PoseModel
+    from pipelines.detectors.windows import whole_window
 
     model = PoseModel(follow=False)
 
@@ -198,43 +199,16 @@ def _fps(footage: Footage, times_s: list[float]) -> float:
     return float(1.0 / np.median(np.diff(times_s)))
 
 
-@contextmanager
-def _folder_for(job: Job, footage: Footage) -> Iterator[Path]:
-    """Where frames are written. A live recording cannot be repeated, so it is written beside the versions, in a folder
-    that is a source itself: whatever ends it early (a crash, a full disk, the power) leaves what is whole on disk."""
-    if not footage.live:
-        yield job.folder
-        return
-    folder = job.folder.parent / f"{UNFINISHED}{time.strftime('%Y%m%d-%H%M%S')}"
-    try:
-        yield folder
-    except BaseException:
-        if _frames_in(folder) < FEWEST_FRAMES:
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
-            job.progress.warn(f"What was recorded is kept in {folder}; take it with --source {folder}")
-        raise
-    for part in folder.iterdir():
-        part.rename(job.folder / part.name)
-    folder.rmdir()
-
-
 def _tell_unfinished(job: Job) -> None:
     """Recordings that were cut short earlier."""
-    for folder in sorted(job.folder.parent.glob(f"{UNFINISHED}*")):
+    for folder in unfinished_in(job.folder.parent):
         if Path(job.options.source).resolve() != folder.resolve():
-            job.progress.note(f"An interrupted recording of {_frames_in(folder)} frames lies in {folder}: take it with "
+            job.progress.note(f"An interrupted recording of {frames_in(folder)} frames lies in {folder}: take it with "
                               f"--source {folder}, or delete it.")
 
 
-def _frames_in(folder: Path) -> int:
-    """How many whole frames an unfinished recording has."""
-    listed = folder / "rgb.txt"
-    return len(listed.read_text(encoding="utf-8").splitlines()) if listed.is_file() else 0
-
-
 def _estimate_s(inputs: Mapping[str, Path], options: CaptureOptions) -> float | None:
-    """From two cores: 0.04 s a synthetic frame of 512x512 (0.12 with sensor), 0.025 s a frame of 720p video at about 250 KB each."""
+    """Two cores: 0.04 s a synthetic frame of 512x512 (0.12 with sensor), 0.025 s a frame of 720p video (250 KB)."""
     if options.source.startswith("synthetic:"):
         wide = options.studio_width or options.studio_size
         share = 0.12 if options.studio_sensor else 0.04

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,7 @@ def _make(workspace: Workspace, stage: Stage, owner: str, request: Request, prog
         outcome: Outcome = stage.run(Job(folder, options, {key: v.folder for key, v in inputs.items()}, progress,
                                          person=owner if stage in PERSON_STAGES else ""))
         version = commit(folder, {"made_from": made_from, "recorded": _recorded(stage, options, kept, typed),
-                                  "figures": outcome.figures, "outputs": outcome.outputs,
+                                  "figures": outcome.figures, "outputs": outcome.outputs, "facts": outcome.facts,
                                   "seconds": round(time.monotonic() - started, 2)})
     if stage.deliver:
         stage.deliver(version.folder, options)
@@ -297,8 +298,12 @@ def _identity(stage: Stage, options: Any, kept: Version | None, typed: Mapping[s
         if each.metadata.get("file"):
             before = kept.made_from["options"].get(each.name) if kept else None
             now = identity[each.name]
-            if now not in each.metadata["words"]:
-                identity[each.name] = before if kept and each.name not in typed else _file_identity(now)
+            if kept and each.name not in typed:
+                identity[each.name] = now if now in each.metadata["words"] else before
+            elif isinstance(now, str) and now.split(":")[0] in each.metadata["devices"]:
+                identity[each.name] = f"{now} at {datetime.now().isoformat(timespec='milliseconds')}"
+            elif now not in each.metadata["words"]:
+                identity[each.name] = _file_identity(now)
     return identity
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 
 def option(default: Any, help: str, *, flag: str = "", recorded_only: bool = False, repeat: bool = False,
-           file: bool = False, words: tuple[str, ...] = (), as_flag: bool = False, once: bool = False) -> Any:
+           file: bool = False, words: tuple[str, ...] = (), devices: tuple[str, ...] = (), as_flag: bool = False,
+           once: bool = False) -> Any:
     """A field of a stage's options.
 
     flag           the command-line flag when it is not the field's name with dashes
@@ -15,11 +16,12 @@ def option(default: Any, help: str, *, flag: str = "", recorded_only: bool = Fal
     repeat         the flag may be given several times (the field holds a tuple)
     file           where the value names a file or folder, its content decides the result, not its name
     words          values that name no file, whatever lies in the current folder
+    devices        values that name a camera (`webcam`, `webcam:1`): typed again, they give another result
     as_flag        only whether there is a value decides the result; the value itself is written down
     once           counts for the command it is typed in; a later one begins with the default again
     """
     metadata = {"help": help, "flag": flag, "recorded_only": recorded_only, "repeat": repeat, "file": file,
-                "words": words, "as_flag": as_flag, "once": once}
+                "words": words, "devices": devices, "as_flag": as_flag, "once": once}
     return dataclasses.field(default=default, metadata=metadata)
 
 

@@ -44,6 +44,7 @@ class Outcome:
 
     figures: dict[str, float] = field(default_factory=dict)   # numbers, for the manifest and --json
     outputs: dict[str, str] = field(default_factory=dict)     # name -> file within the folder
+    facts: dict[str, str] = field(default_factory=dict)       # sentences for the manifest
 
 
 @dataclass(frozen=True)

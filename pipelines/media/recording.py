@@ -11,6 +11,7 @@ import numpy as np
 
 from pipelines.core.records import Camera, Frame
 from pipelines.core.storage import camera_from_json, camera_to_json, read_json, write_json
+from pipelines.core.unfinished import CALIBRATION, COLOUR_LIST, DEPTH_LIST
 from pipelines.media.images import (
     BEST_QUALITY,
     MM,
@@ -29,8 +30,6 @@ WAITING_FRAMES = 16                     # pictures decoded but not yet written; 
 FULL_HD = 1920 * 1080
 FRAME_BYTES_PER_PIXEL = 0.52            # 3 minutes of 1080p and depth at 30 frames/s then stay within 6 GB
 COLOUR_BYTES_PER_PIXEL = 0.42           # and a colour picture is read within 15 ms on one core
-COLOUR_LIST, DEPTH_LIST, CALIBRATION = "rgb.txt", "depth.txt", "intrinsic.json"
-JOURNAL = (COLOUR_LIST, DEPTH_LIST, CALIBRATION)
 
 
 
@@ -121,8 +120,6 @@ class RecordingWriter:
             "height_m": height_m, "has_depth": self.has_depth, "has_truth_alpha": self.has_alpha,
             "depth_units_per_m": self.depth_units_per_m, "jpeg_quality": self.quality,
             "intrinsics_from": intrinsics_from, "intrinsics_known": intrinsics_known, "track": track})
-        for name in JOURNAL if self.journal else ():
-            (self.folder / name).unlink(missing_ok=True)
 
     def __enter__(self) -> RecordingWriter:
         return self

@@ -40,28 +40,35 @@ def shoot(footage: Footage, limits: Limits, progress: Progress, finder: Callable
     Ctrl-C during the countdown stops everything; later it ends the recording as if its time were up.
     """
     with _interrupt_as_event() as stopped, _Lookout(finder, progress) as lookout:
-        first = _after_countdown(footage, limits.countdown_s, stopped, lookout, progress)
-        if first is None:
-            return
-        dropped_before = footage.dropped() if footage.dropped else 0
-        shown = _Line(limits, progress, lookout, lambda: (footage.dropped() if footage.dropped else 0) - dropped_before)
-        count = 0
         try:
-            for frame in _from(first, footage.frames, progress):
-                since_s = frame.time_s - first.time_s
-                if limits.seconds is not None and since_s >= limits.seconds - 1e-6:
-                    return
-                lookout.show(frame.image)
-                yield Frame(count, since_s, frame.image, frame.depth_m, frame.alpha)
-                count += 1
-                shown.tell(since_s)
-                if stopped.is_set():
-                    progress.note(f"Stopped by Ctrl-C: the {count} frames so far are kept.")
-                    return
-                if count == limits.max_frames:
-                    return
+            first = _after_countdown(footage, limits.countdown_s, stopped, lookout, progress)
+            if first is not None:
+                yield from _until_told(footage, first, limits, progress, stopped, lookout)
         finally:
             progress.live("")
+            close = getattr(footage.frames, "close", None)      # lets go of the camera at once
+            if close is not None:
+                close()
+
+
+def _until_told(footage: Footage, first: Frame, limits: Limits, progress: Progress, stopped: threading.Event,
+                lookout: _Lookout) -> Iterator[Frame]:
+    """The frames of the recording itself; their times count from the first."""
+    lost = footage.dropped or (lambda: 0)
+    lost_before = lost()
+    line = _Line(limits, progress, lookout, lambda: lost() - lost_before)
+    for index, frame in enumerate(_from(first, footage.frames, progress)):
+        since_s = frame.time_s - first.time_s
+        if limits.seconds is not None and since_s >= limits.seconds - 1e-6:
+            return
+        lookout.show(frame.image)
+        yield Frame(index, since_s, frame.image, frame.depth_m, frame.alpha)
+        line.tell(since_s)
+        if stopped.is_set():
+            progress.note(f"Stopped by Ctrl-C: the {index + 1} frames so far are kept.")
+            return
+        if index + 1 == limits.max_frames:
+            return
 
 
 def _after_countdown(footage: Footage, countdown_s: float, stopped: threading.Event, lookout: _Lookout,

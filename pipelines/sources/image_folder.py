@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -56,36 +55,21 @@ def natural_order(path: Path) -> list[tuple[int, str]]:
 
 
 def read_upright(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, 3) uint8 sRGB as people see it (EXIF orientation obeyed), reduced to `size` = (width, height).
+    """(H, W, 3) uint8 sRGB as people see it (EXIF orientation obeyed), reduced to `size` = (width, height)."""
+    from PIL import Image, ImageOps
 
-    source  EXIF 2.32, section 4.6.4 A, Orientation
-    """
-    import cv2
-
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        raise AnrError(f"{path} is not a picture that can be read.", hint="Export it again, or take it out.")
-    turn = Turn.of(path)
-    image = image.transpose(1, 0, 2) if turn.transpose else image
-    image = image[::-1] if turn.flip_y else image
-    image = np.ascontiguousarray(image[:, ::-1] if turn.flip_x else image)
-    if (image.shape[1], image.shape[0]) != size:
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-@dataclass(frozen=True)
-class Turn:
-    """How a stored picture becomes upright: transposed first, then mirrored."""
-
-    transpose: bool
-    flip_x: bool
-    flip_y: bool
-
-    @classmethod
-    def of(cls, path: Path) -> Turn:
-        code = exif_of(path)[0]
-        return cls(transpose=code >= 5, flip_x=code in (2, 3, 6, 7), flip_y=code in (3, 4, 7, 8))
+    try:
+        with Image.open(path) as stored:
+            picture = ImageOps.exif_transpose(stored)
+            if picture.mode.startswith("I;16"):         # Pillow would cut 16-bit grey at 255
+                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+            picture = picture.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise AnrError(f"{path} is not a picture that can be read whole ({error}).",
+                       hint="Export it again, or take it out.") from error
+    if picture.size != size:
+        picture = picture.resize(size, Image.Resampling.BOX)
+    return np.array(picture)
 
 
 def _frames(paths: list[Path], fps: float, size: tuple[int, int]) -> Iterator[Frame]:
@@ -110,7 +94,7 @@ def _upright_size(path: Path) -> tuple[int, int]:
     width, height = stored_size(path)
     if not width:
         raise AnrError(f"{path} is not a picture that can be read.", hint="Export it again, or take it out.")
-    return (height, width) if Turn.of(path).transpose else (width, height)
+    return (height, width) if exif_of(path)[0] >= 5 else (width, height)        # 5 to 8: transposed
 
 
 def _told(path: Path) -> str:

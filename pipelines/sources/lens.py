@@ -93,7 +93,9 @@ def stored_size(path: Path) -> tuple[int, int]:
 
     try:
         with Image.open(path) as picture:
-            return picture.width, picture.height
+            # Pillow tells the size of a TIFF as it will be once turned.
+            turned = picture.format == "TIFF" and picture.getexif().get(ORIENTATION, 1) >= 5
+            return (picture.height, picture.width) if turned else (picture.width, picture.height)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         return 0, 0
 

@@ -40,6 +40,9 @@ def open_tum_folder(request: Request) -> Footage:
         raise AnrError(f"{folder / COLOUR_LIST} lists no pictures.", hint=LINE)
     has_depth = (folder / DEPTH_LIST).is_file()
     shots, notes = _paired(folder, colors, _read_list(folder / DEPTH_LIST)) if has_depth else _alone(folder, colors)
+    missing = next((p for shot in shots for p in (shot.color, shot.depth) if p is not None and not p.is_file()), None)
+    if missing is not None:
+        raise AnrError(f"{missing} is missing, but {folder} lists it.", hint="Copy the whole folder again.")
     rig, told = _rig(folder, request, shots[0].color)
     begin_s = shots[0].time_s
     shots = [Shot(shot.time_s - begin_s - request.start_s, shot.color, shot.depth) for shot in shots]
@@ -48,9 +51,6 @@ def open_tum_folder(request: Request) -> Footage:
     if not wanted:
         raise AnrError(f"--start {request.start_s:g} lies behind the end of {folder}: {len(shots)} frames, "
                        f"{shots[-1].time_s + request.start_s:.1f} s.", hint="Choose an earlier start.")
-    missing = next((p for shot in wanted for p in (shot.color, shot.depth) if p is not None and not p.is_file()), None)
-    if missing is not None:
-        raise AnrError(f"{missing} is missing, but {folder} lists it.", hint="Copy the whole folder again.")
     return footage_of(wanted, rig, request.max_side, fps=_usual_fps(shots), told=told, notes=notes)
 
 
