@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-STEP_M, STEP_SHARE = 0.006, 0.005       # neighbours further apart than 6 mm + 5 mm per metre ...
-SLOPE_RATIO = 2.0                       # ... belong together only where the surface goes on rising like this
+# Neighbours further apart than 6 mm + 3 mm per square metre belong together only where the surface goes on rising like
+# this. Time of flight varies by 1-3 mm; disparity sensors count in steps that grow so (Kinect v1: 2.9 mm per m^2).
+STEP_M, STEP_PER_M2 = 0.006, 0.003
+SLOPE_RATIO = 2.0
 SLACK = np.float32(1e-4)                # of a triangle: neighbours overlap by that much, so no pixel falls between
 BENT_PX = np.float32(0.06)              # cells closer than that to a parallelogram are filled as one
 FAST = {"nnan", "ninf", "nsz", "arcp", "contract"}      # no NaN gets past `place_points`
@@ -53,7 +55,7 @@ def _bent(x, y, r2, lens):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
 def _step(w):  # type: ignore[no-untyped-def]
     """How far apart in 1 / depth neighbours on one surface may be by noise and curvature alone."""
-    return np.float32(STEP_M) * w * w + np.float32(STEP_SHARE) * w
+    return np.float32(STEP_M) * w * w + np.float32(STEP_PER_M2)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
