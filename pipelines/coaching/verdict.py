@@ -45,6 +45,7 @@ BLACK_SHARE = 0.45                      # of the person's pixels without any sha
 BURNT_SHARE = 0.10                      # of the person's pixels that are pure white
 POSE_SHARE = 0.02                       # of the frames: a pose in fewer teaches nothing
 SLOW_FPS = 10.0                         # below, fast limbs jump between frames
+NAMED_PEOPLE = 5                        # of a crowd; more places help nobody
 SHORT_FRAMES = 100                      # below, there is little to learn from
 
 
@@ -178,7 +179,8 @@ def _people(evidence: Evidence) -> list[Finding]:
         return []
     several, searched = evidence.people_frames
     text = f"There are {evidence.people} people in {several} of the {searched} frames in which everybody was looked for"
-    places = ", ".join(f"{number}: {100 * at:.0f} %" for number, at in enumerate(evidence.people_at))
+    places = ", ".join(f"{number}: {100 * at:.0f} %" for number, at in enumerate(evidence.people_at[:NAMED_PEOPLE]))
+    places += f" and {len(evidence.people_at) - NAMED_PEOPLE} more" * (len(evidence.people_at) > NAMED_PEOPLE)
     if evidence.track is None:
         return [Finding(WARNING, "people", f"{text} (from the left, in percent of the width: {places}).",
                         "Film one person alone; or say whom to follow, counted from the left in the first frame: "
