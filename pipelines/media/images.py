@@ -9,7 +9,7 @@ import numpy as np
 from pipelines.core.errors import AnrError
 
 BEST_QUALITY = 95                       # of JPEG
-QUALITIES = (95, 93, 91, 89, 87, 85, 82, 79, 75)    # tried in this order where a picture may not be too large
+QUALITIES = (95, 93, 91, 89, 87, 85, 82, 79, 75, 70, 65, 60)    # tried in this order until a picture is small enough
 MM = 1000.0                             # depth units per metre
 
 
@@ -78,7 +78,9 @@ def _depth_form(depth_m: np.ndarray, units_per_m: float) -> tuple[np.ndarray, li
     """(16-bit units, how to encode them). Run lengths pack depth tighter than the default at level 1, as fast."""
     import cv2
 
-    units = np.clip(np.round(depth_m * np.float32(units_per_m)), 0, 65535).astype(np.uint16)
+    near_m = np.minimum(depth_m, np.float32(65535 / units_per_m))      # OpenCV wraps what is beyond 31 bits
+    units: np.ndarray = cv2.multiply(  # type: ignore[call-overload]      # it rounds, and is fast
+        near_m.astype(np.float32, copy=False), units_per_m, dtype=cv2.CV_16U)
     return units, [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -25,7 +26,7 @@ from pipelines.media.images import (
     write_image,
 )
 
-ENCODERS = 2                            # threads; one keeps up with 30 frames/s of 720p, two with 1080p and depth
+ENCODERS = max(2, min(4, os.cpu_count() or 2))  # threads; 30 frames/s of 1080p and depth take a little over two
 WAITING_FRAMES = 16                     # pictures decoded but not yet written; bounds the memory (14 MB each at 1080p)
 FULL_HD = 1920 * 1080
 FRAME_BYTES_PER_PIXEL = 0.52            # 3 minutes of 1080p and depth at 30 frames/s then stay within 6 GB
