@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-# Neighbours further apart than 6 mm + 3 mm per square metre belong together only where the surface goes on rising like
-# this. Time of flight varies by 1-3 mm; disparity sensors count in steps that grow so (Kinect v1: 2.9 mm per m^2).
+# Neighbours further apart than 6 mm + 3 mm per square metre belong together only where the surface goes on rising on
+# both sides; what is above that may be SLOPE_RATIO times the lesser rise. Time of flight varies by 1-3 mm; disparity
+# sensors count in steps that grow so (Kinect v1: 2.9 mm per m^2).
 STEP_M, STEP_PER_M2 = 0.006, 0.003
 SLOPE_RATIO = 2.0
 SLACK = np.float32(1e-4)                # of a triangle: neighbours overlap by that much, so no pixel falls between
@@ -67,13 +68,13 @@ def _one_surface(before, a, b, after):  # type: ignore[no-untyped-def]
     """
     if not (a > 0 and b > 0):
         return False
-    jump = abs(b - a)
-    if jump <= _step(max(a, b)):
+    excess = abs(b - a) - _step(max(a, b))
+    if excess <= 0:
         return True
     if not (before > 0 and after > 0):
         return False
     rise = min((a - before) * np.sign(b - a), (after - b) * np.sign(b - a))
-    return jump <= np.float32(SLOPE_RATIO) * rise
+    return excess <= np.float32(SLOPE_RATIO) * rise
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
