@@ -16,6 +16,7 @@ from pipelines.core.stage import Job, Outcome, Stage
 from pipelines.core.unfinished import forget_handed_over, frames_in, unfinished, unfinished_in
 
 FEWEST_FRAMES = 24                      # less gives no training and held-out parts worth the name
+COACH_S = 6.0                           # what the coach takes on two cores, MediaPipe's start included
 LOOK_SIDE = 640                         # pixels; somebody in view is found in pictures reduced to this
 REMINDER = "Record only people who agreed to it, and to what their avatar will be used for."
 
@@ -207,6 +208,12 @@ def _tell_unfinished(job: Job) -> None:
                               f"--source {folder}, or delete it.")
 
 
+def _expected_s(inputs: Mapping[str, Path], options: CaptureOptions) -> float | None:
+    """The recording's time and the coach's."""
+    recording_s = _estimate_s(inputs, options)
+    return None if recording_s is None else recording_s + (COACH_S if options.coach else 0.0)
+
+
 def _estimate_s(inputs: Mapping[str, Path], options: CaptureOptions) -> float | None:
     """Two cores: 0.04 s a synthetic frame of 512x512 (0.12 with sensor), 0.025 s a frame of 720p video (250 KB)."""
     if options.source.startswith("synthetic:"):
@@ -224,4 +231,4 @@ def _estimate_s(inputs: Mapping[str, Path], options: CaptureOptions) -> float | 
 
 
 STAGE = Stage(name="capture", version=2, doing="Reading the recording", Options=CaptureOptions, run=run,
-              deliver=deliver, estimate_s=_estimate_s)
+              deliver=deliver, estimate_s=_expected_s)

@@ -380,11 +380,30 @@ def test_a_refused_capture_is_kept_and_taken_with_no_coach(tmp_path: Path, monke
         anrcli.keypoints(**place)
     assert anrcli.status(workspace=tmp_path / "ws").figures["go_ada"] == 0
     report = anrcli.capture(coach=False, **place)
-    assert report.lines == ("capture of ada: v001, nothing had to be done",)
+    assert report.lines[0] == "capture of ada: v001, nothing had to be done" and "no-go" in report.lines[1]
     with pytest.raises(AnrError, match="Nobody was found in this recording"):   # now it is the keypoints' turn
         anrcli.keypoints(**place)
     told = anrcli.status(workspace=tmp_path / "ws").lines
     assert any("Coach on ada: no-go, taken as it is (--no-coach)" in line for line in told)
+
+
+def test_strict_stops_at_warnings_in_the_command_it_is_typed_in(tmp_path: Path,
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    import anrcli
+
+    looks, known = spoilt("small")
+    none = np.zeros(len(BODY.faces))
+    monkeypatch.setattr(coach, "judge", lambda *_: coach.Judgement(judged(looks, **known), none, none))
+    clip = tmp_path / "noise.mp4"
+    clip.write_bytes(noise(monkeypatch).encode())
+    place = {"workspace": tmp_path / "ws", "person": "ada"}
+    with pytest.raises(AnrError, match=r"go with 1 warning \(--strict\); the recording is kept\. The person is 150"):
+        anrcli.capture(source=str(clip), strict=True, **place)
+    report = anrcli.capture(**place)
+    assert report.figures["warnings"] == 1 and report.outputs["coach"].name == "coach.png"
+    with pytest.raises(AnrError, match="1 warning"):
+        anrcli.capture(strict=True, **place)
+    assert "Come closer" in " ".join(anrcli.status(workspace=tmp_path / "ws").lines)
 
 
 def recording_of(spec: str, **asked: Any) -> Any:

@@ -69,7 +69,15 @@ def run_stage(workspace: Workspace, name: str, progress: Progress, typed: Mappin
     last = results[-1]
     outputs = {**last.version.outputs, "folder": last.version.folder}
     done = f"{name} of {last.owner}: {last.version.name}" + ("" if last.made else ", nothing had to be done")
-    return Report(outputs, dict(last.version.figures), (done,))
+    return Report(outputs, dict(last.version.figures), (done, *_verdict_again(last)))
+
+
+def _verdict_again(capture: Result) -> tuple[str, ...]:
+    """What the coach said of a recording that was there already; a new one's verdict has just been told."""
+    from pipelines.coaching.telling import read_verdict, summary
+
+    stored = None if capture.made or capture.stage.name != "capture" else read_verdict(capture.version.folder)
+    return () if stored is None else (f"Verdict: {summary(stored)} (`anr status` says more).",)
 
 
 def offered(workspace: Workspace, typed: Mapping[str, Any]) -> Report | None:
