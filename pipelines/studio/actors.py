@@ -19,7 +19,7 @@ BASE = ASSETS / "base.npz"  # what all share
 NAMES = ("ada", "ben", "cleo", "dan", "eva", "finn", "gus", "hana")
 POSITION_SCALE_M = 1 / 16000  # of stored vertex positions
 HAIR_SCALE_M = 1 / 8000  # of those of strands
-FOLD_SCALE_M = 0.020 / 255  # of stored fold heights
+FOLD_SCALE_M = 0.025 / 255  # of stored fold heights
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,7 +43,7 @@ def rings(along: np.ndarray, around: np.ndarray, wave_m: float, seed: int) -> np
 
 
 def fold_fields(figure: Figure, cloth: np.ndarray, kind: str) -> np.ndarray:
-    """(V, len(FOLD_DRIVERS)) metres along the normal at full drive, about 18 mm at the crests."""
+    """(V, len(FOLD_DRIVERS)) metres along the normal at full drive, about 22 mm at the crests."""
     fields = np.zeros((len(cloth), len(FOLD_DRIVERS)))
 
     def bump(distance: np.ndarray, width: float) -> np.ndarray:
@@ -65,13 +65,13 @@ def fold_fields(figure: Figure, cloth: np.ndarray, kind: str) -> np.ndarray:
             side_of = 0.35 + 0.65 * (0.5 + 0.5 * np.cos(around))
             limb = (near < 0.30) & (np.sign(cloth[:, 0]) == mine)
             fields[:, k] = np.where(
-                limb, 0.020 * rings(along, around, 0.042, 31 + k) * bump(along - upper, 0.13) * side_of, 0
+                limb, 0.024 * rings(along, around, 0.042, 31 + k) * bump(along - upper, 0.13) * side_of, 0
             )
             shoulder = figure.at(f"upperarm01.{side}") - [mine * 0.02, 0.05, 0]
             off = cloth - shoulder
             rays = np.arctan2(off[:, 1], off[:, 0] * mine)
             fan = rings(np.linalg.norm(off, axis=1) * 0.35 + rays * 0.03, rays, 0.034, 33 + k)
-            fields[:, 2 + k] = 0.018 * fan * bump(np.linalg.norm(off * [1, 1, 0.8], axis=1), 0.16)
+            fields[:, 2 + k] = 0.0215 * fan * bump(np.linalg.norm(off * [1, 1, 0.8], axis=1), 0.16)
         else:
             hip, knee = figure.at(f"upperleg01.{side}"), figure.at(f"lowerleg01.{side}")
             along = leg_length(figure, cloth, side)
@@ -81,18 +81,17 @@ def fold_fields(figure: Figure, cloth: np.ndarray, kind: str) -> np.ndarray:
             upper = float(np.linalg.norm(knee - hip))
             side_of = 0.3 + 0.7 * (0.5 + 0.5 * np.cos(around))
             fields[:, 6 + k] = np.where(
-                limb, 0.020 * rings(along, around, 0.048, 41 + k) * bump(along - upper, 0.15) * side_of, 0
+                limb, 0.024 * rings(along, around, 0.048, 41 + k) * bump(along - upper, 0.15) * side_of, 0
             )
             crease = along + 0.35 * (cloth[:, 0] * mine)
             front = np.clip(0.5 + (cloth[:, 2] - hip[2]) / 0.12, 0, 1)
             fields[:, 4 + k] = np.where(
-                limb, 0.018 * rings(crease, around, 0.046, 43 + k) * bump(along - 0.05, 0.12) * (0.3 + 0.7 * front), 0
+                limb, 0.0215 * rings(crease, around, 0.046, 43 + k) * bump(along - 0.05, 0.12) * (0.3 + 0.7 * front), 0
             )
     if kind == "top":
         waist = figure.at("spine04")[1] + 0.04
         around = np.arctan2(cloth[:, 0], cloth[:, 2])
         arm = np.abs(cloth[:, 0]) > abs(figure.at("upperarm01.L")[0]) + 0.02
-        fields[:, 8] = np.where(
-            arm, 0, 0.018 * rings(cloth[:, 1] + 0.25 * cloth[:, 0], around, 0.054, 51) * bump(cloth[:, 1] - waist, 0.15)
-        )
+        folded = rings(cloth[:, 1] + 0.25 * cloth[:, 0], around, 0.054, 51) * bump(cloth[:, 1] - waist, 0.15)
+        fields[:, 8] = np.where(arm, 0, 0.0215 * folded)
     return fields

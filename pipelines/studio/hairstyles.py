@@ -127,6 +127,8 @@ def short_hair(head: Head, hair: Hair, forward: float, count: int = 1900, steps:
         heading[:, 1] -= 0.35 * ahead * top
         heading /= np.linalg.norm(heading, axis=1, keepdims=True)
         here = here + heading * (length / (steps - 1))[:, None] + out * (0.0004 + 0.0010 * top[:, None])
+        high = np.einsum("pc,pc->p", here - root, out) - 0.016 * (1 - 0.7 * forward)  # none stands on end
+        here = here - out * np.clip(high, 0, None)[:, None]
         points.append(here)
         outs.append(out)
     width = np.interp(np.linspace(0, 1, steps), [0, 0.4, 1], [0.006, 0.0065, 0.0012])[None] * random.uniform(

@@ -151,7 +151,8 @@ IDENTITIES = {
         hair=Hair("ponytail", (0.66, 0.50, 0.28)),
         outfit=(
             Garment("trousers", materials.STRETCH, ((0.13, 0.14, 0.17), (0.10, 0.62, 0.66)),
-                    dict(gap_m=0.003, bottom_gap_m=0.003, rise_m=0.215, ankle_m=0.115, rumple_m=0.0008, taut=3, loose=0.15)),
+                    dict(gap_m=0.003, bottom_gap_m=0.003, rise_m=0.215, ankle_m=0.115, rumple_m=0.0008, taut=3,
+                         loose=0.15)),
             Garment("shirt", materials.JERSEY, ((0.80, 0.22, 0.42), (0.97, 0.95, 0.92)),
                     dict(gap_m=0.007, hem_m=0.045, armhole_m=0.060, neck_m=0.084, neck_front_m=0.040,
                          rumple_m=0.004, flare_m=0.022, loose=0.8)),

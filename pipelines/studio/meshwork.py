@@ -52,6 +52,18 @@ def boundary_vertices(faces: np.ndarray, count: int) -> np.ndarray:
     return on_rim
 
 
+def turned_in(faces: np.ndarray, verts: np.ndarray, weights: np.ndarray, depth_m: float) -> tuple[np.ndarray, ...]:
+    """A mesh whose rims are turned inwards by `depth_m`, as hems are: faces, verts, weights."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    _, first, uses = np.unique(np.sort(edges, axis=1), axis=0, return_index=True, return_counts=True)
+    rim = edges[first[uses == 1]]  # as their faces go round them
+    used, local = np.unique(rim, return_inverse=True)
+    a, b = (len(verts) + local.reshape(-1, 2)).T
+    strip = np.concatenate([np.stack([rim[:, 1], rim[:, 0], a], 1), np.stack([rim[:, 1], a, b], 1)])
+    inner = verts[used] - depth_m * normals_of(verts, faces)[used]
+    return np.concatenate([faces, strip]), np.concatenate([verts, inner]), np.concatenate([weights, weights[used]])
+
+
 def submesh(keep: np.ndarray, faces: np.ndarray, *rows: np.ndarray) -> tuple[np.ndarray, ...]:
     """Faces where `keep` (T,) holds, renumbered, and the rows of per-vertex arrays they still use."""
     kept = faces[keep]

@@ -13,7 +13,17 @@ import numpy as np
 from pipelines.body.skeleton import joint_index, subtree
 from pipelines.studio.figure import Figure, limb_axis, sleeve_length
 from pipelines.studio.folds import fold_fields, rumple, stacked
-from pipelines.studio.meshwork import Hull, Layer, averaging, boundary_vertices, clip, normals_of, subdivide, submesh
+from pipelines.studio.meshwork import (
+    Hull,
+    Layer,
+    averaging,
+    boundary_vertices,
+    clip,
+    normals_of,
+    subdivide,
+    submesh,
+    turned_in,
+)
 from pipelines.studio.meshwork import value_noise as noise
 
 FAR = 10.0
@@ -257,6 +267,7 @@ def dressed(
     figure: Figure, faces: np.ndarray, cloth: np.ndarray, weights: np.ndarray, kind: str, loose: float
 ) -> Layer:
     """A garment without a material yet, its folds cut for a "top" or a "bottom" and `loose` (0..1) how deep."""
+    faces, cloth, weights = turned_in(faces, cloth, weights, 0.001 + 0.004 * loose)
     return Layer(cloth, faces, weights, 0, np.full((len(cloth), 3), 0.5), loose * fold_fields(figure, cloth, kind))
 
 
