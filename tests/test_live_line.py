@@ -28,7 +28,7 @@ def test_on_a_terminal_each_line_replaces_the_one_before(monkeypatch: pytest.Mon
     progress.live("one")
     progress.live("two, which is longer than thirty columns allow")
     progress.live("")
-    assert terminal.getvalue() == f"{CLEAR_LINE}one{CLEAR_LINE}two, which is longer than thir{CLEAR_LINE}"
+    assert terminal.getvalue() == f"{CLEAR_LINE}one{CLEAR_LINE}two, which is longer than thi{CLEAR_LINE}"
 
 
 def test_a_note_stands_above_the_live_line(monkeypatch: pytest.MonkeyPatch) -> None:
