@@ -10,12 +10,13 @@ import numpy as np
 
 from pipelines.core.records import Landmarks
 from pipelines.detectors.mediapipe import LOOKS_ALIKE, BodyReader, PoseModel, covering, find_people, same_person
-from pipelines.detectors.windows import Detection, Window, colours, crop_around, whole_window, window_around
+from pipelines.detectors.windows import Crop, Detection, Window, colours, crop_around, whole_window, window_around
 
 SEARCH_EVERY_S = 0.5                    # while nobody is found, how often the whole picture is searched in tiles
 FIRST_LOOK = 0.92                       # sides of the crops over MediaPipe's own, which reaches farther than needed
 SECOND_LOOK = 0.80
 AHEAD_FPS = 20.0                        # slower clips move too far between frames to read two at once
+QUICK = 0.03                            # of the extent per frame; slower moves are followed without a guess ahead
 AGREE = 0.03                            # of the extent: two looks that differ by this much halve the confidence
 
 
@@ -34,12 +35,13 @@ class Follower:
         self._readers, self._single = (BodyReader(), BodyReader()), PoseModel(follow=False)
         self._last: Detection | None = None
         self._looks: np.ndarray | None = None
+        self._pace = np.zeros(2)        # pixels per frame that the person moves
         self._lost = 0                  # frames since the person was last seen
         self._searched = 0
 
     def see(self, image: np.ndarray) -> Detection | None:
         """The person's landmarks and mask in the next frame (H, W, 3) uint8 sRGB; None when not found."""
-        return self._settle(image, self._read(self._readers[0], image) if self._lost == 0 else None)
+        return self._settle(image, self._read(image, self._readers[0], 1) if self._lost == 0 else None, False)
 
     def follow(self, images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, Detection | None]]:
         """Each frame with what `see` finds, two of them read at once; answers lag one frame behind the pictures.
@@ -53,28 +55,36 @@ class Follower:
         waiting: tuple[np.ndarray, Future[Detection | None]] | None = None
         with ThreadPoolExecutor(2) as pool:
             for image in images:
-                reading = pool.submit(self._read, next(readers), image)
+                reading = pool.submit(self._read, image, next(readers), 2)
                 if waiting is not None:
-                    yield waiting[0], self._settle(waiting[0], waiting[1].result())
+                    yield waiting[0], self._settle(waiting[0], waiting[1].result(), True)
                 waiting = (image, reading)
             if waiting is not None:
-                yield waiting[0], self._settle(waiting[0], waiting[1].result())
+                yield waiting[0], self._settle(waiting[0], waiting[1].result(), True)
 
     def close(self) -> None:
         for each in (*self._readers, self._single):
             each.close()
 
-    def _read(self, reader: BodyReader, image: np.ndarray) -> Detection | None:
-        """Whoever is where the person was last seen."""
+    def _read(self, image: np.ndarray, reader: BodyReader, frames: int) -> Detection | None:
+        """Whoever is where the person should be by now, so many frames after being last seen."""
         last = self._last
-        return None if last is None else reader.read(image, (last.crop or crop_around(last)).scaled(FIRST_LOOK))
+        if last is None:
+            return None
+        crop = last.crop or crop_around(last)
+        return reader.read(image, Crop(crop.centre + frames * self._pace, FIRST_LOOK * crop.side, crop.turn))
 
-    def _settle(self, image: np.ndarray, read: Detection | None) -> Detection | None:
-        """What a frame shows, given what was read in it; it becomes what the next frame is compared with."""
-        found = self._first(image) if self._last is None else self._next(image, read)
+    def _settle(self, image: np.ndarray, read: Detection | None, ahead: bool) -> Detection | None:
+        """What a frame shows, given what was read in it; it becomes what the next frame is compared with.
+
+        ahead  it was read where the person was two frames ago
+        """
+        found = self._first(image) if self._last is None else self._next(image, read, ahead)
         if found is None:
             self._lost += 1
             return None
+        pace = found.centre - self._last.centre if self._last is not None and self._lost == 0 else np.zeros(2)
+        self._pace = pace if np.hypot(*pace) > QUICK * found.extent else np.zeros(2)
         self._lost, self._last = 0, found
         looks = colours(image, found)
         self._looks = looks if self._looks is None else 0.97 * self._looks + 0.03 * looks
@@ -104,10 +114,14 @@ class Follower:
             found = again
         return found
 
-    def _next(self, image: np.ndarray, read: Detection | None) -> Detection | None:
+    def _next(self, image: np.ndarray, read: Detection | None, ahead: bool) -> Detection | None:
         assert self._last is not None
         if read is not None and self._is_the_one(image, read):
             return read
+        if ahead and self._lost == 0:
+            read = self._read(image, self._readers[0], 1)
+            if read is not None and self._is_the_one(image, read):
+                return read
         found = self._look(image, window_around(self._last, 1.0 + 0.1 * min(self._lost, 10)))
         if found is None and self._lost % self._search_every == self._search_every - 1:
             found = self._look(image, whole_window(image))

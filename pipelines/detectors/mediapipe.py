@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -167,10 +168,12 @@ class _Graph:
                                                           outputs=list(outputs))
             self._all = rect_pb2.NormalizedRect(x_center=0.5, y_center=0.5, width=1, height=1, rotation=0)
             self._graph.process({"image": np.zeros((64, 64, 3), np.uint8), "roi": self._all})
+            self._turn = threading.Lock()
 
     def read(self, cut: np.ndarray) -> Any:
-        """cut (n, n, 3) uint8; the answers by name, None for what was not found."""
-        return self._graph.process({"image": cut, "roi": self._all})
+        """cut (n, n, 3) uint8; the answers by name, None for what was not found. Threads take turns."""
+        with self._turn:
+            return self._graph.process({"image": cut, "roi": self._all})
 
     def close(self) -> None:
         self._graph.close()
