@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
 import time
@@ -78,6 +79,7 @@ def test_frames_come_with_depth_on_colour_and_the_devices_times(plugged_in: Call
         assert frame.depth_m.shape == (720, 1280) and 0.5 < (frame.depth_m > 0).mean() < 0.8
         assert abs(frame.depth_m[360, 640] - frames[0].depth_m[360, 640] - 0.01 * number) < 0.002    # type: ignore[index]
     assert dropped(footage) == 0 and closed(driver)
+    assert os.environ["K4A_ENABLE_LOG_TO_STDOUT"] == "0"     # stdout belongs to --json
 
 
 def test_the_device_is_asked_for_synchronised_jpeg_and_narrow_depth(plugged_in: Callable[..., double.Driver]) -> None:
