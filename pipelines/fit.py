@@ -30,12 +30,12 @@ JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 
 @dataclass(frozen=True)
 class FitOptions:
-    smooth: float = option(0.08, "Width of the smoothing over time, in seconds; 0 switches it off.")
+    smooth: float = option(0.10, "Width of the smoothing over time, in seconds; 0 switches it off.")
     accept: bool = option(False, "Take a fit that the gate refuses.", recorded_only=True)
     vertices: bool = option(False, "Also write the posed mesh of every frame, vertices_m, to fit.npz.")
     depth: bool = option(True, "Use the recording's depth, where it has any.")
     live: bool = option(False, "Answer each frame from the frames before it, as live use does.")
-    clothes: str = option("filled", "Whether the body fills the clothes (filled) or is under them (under).")
+    clothes: str = option("under", "Whether the body is under the clothes (under) or fills them (filled).")
 
 
 def check(options: FitOptions) -> None:
@@ -116,7 +116,8 @@ def clip_from(recording: Recording, keypoints: Path, options: FitOptions, progre
 
     return Clip(camera=recording.camera, times_s=recording.times_s, landmarks=landmarks, found=found,
                 height_m=height_m or ASSUMED_HEIGHT_M, height_known=height_m is not None or not deep, cloud=cloud,
-                outline=lambda row: outline_from(mask(row)), smooth_s=options.smooth, clothes=options.clothes)
+                outline=lambda row: outline_from(mask(row)), smooth_s=options.smooth, clothes=options.clothes,
+                **read_hands(keypoints))
 
 
 def say_focal(recording: Recording, clip: Clip, progress: Progress) -> None:
@@ -204,6 +205,12 @@ def read_landmarks(folder: Path) -> tuple[list[Landmarks], np.ndarray]:
     stored = read_npz(folder / "keypoints.npz", names)
     pixels, confidence, world_m, found = (stored[name] for name in names)
     return [Landmarks(*row) for row in zip(pixels, confidence, world_m)], found
+
+
+def read_hands(folder: Path) -> dict[str, np.ndarray]:
+    """The hands of every frame, where keypoints looked for them."""
+    stored = read_npz(folder / "keypoints.npz")
+    return {name: stored[name] for name in ("hand_world_m", "hand_confidence") if name in stored}
 
 
 def gate(share: float, lost: float, ok: np.ndarray) -> str:

@@ -13,6 +13,7 @@ from pipelines.fitting.anatomy import LANDMARKS, Anatomy
 from pipelines.fitting.descent import solve_frame
 from pipelines.fitting.equations import Goal
 from pipelines.fitting.floor import TOUCH_ERROR_M, sole_points, touching
+from pipelines.fitting.hands import PALM_RAD, Hands, palm_directions
 from pipelines.fitting.matching import associate
 from pipelines.fitting.outline import Outline, beside_outline, outlined_verts
 from pipelines.fitting.posing import forward, place_points, skinned_normals
@@ -32,7 +33,8 @@ GATE_M = 0.12                           # depth readings farther from the body a
 TRACKING_KERNEL = 8.0                   # Geman-McClure scale while a pose is looked for, in expected errors
 DOUBTFUL_COST = 60.0                    # of the landmarks alone; beyond it a frame is also tried afresh
 CLOTHES = ("filled", "under")
-CLOTH_M = 0.012                         # between the skin and what the camera sees of it
+CLOTH_M = 0.015                         # between the skin and what the camera sees of it
+OUTSIDE_SHARE = 0.2                     # weight of depth readings outside a body under clothes: trousers are wide
 UPRIGHT_RAD = 0.12                      # how far trunks lean from upright, without depth
 TORSO = [LANDMARKS.index(name) for name in ("shoulder_l", "shoulder_r", "hip_l", "hip_r")]
 TRUNK = np.array([(LANDMARKS.index(f"hip_{s}"), LANDMARKS.index(f"shoulder_{s}")) for s in "lr"])
@@ -47,17 +49,19 @@ class Sight:
     landmarks: Landmarks
     cloud: Cloud | None = None
     outline: Outline | None = None
+    hands: Hands | None = None
 
 
 class Model:
     """One person's body before the camera: fits poses to frames."""
 
-    def __init__(self, anatomy: Anatomy, betas: np.ndarray, camera: Camera, clothes: str = "filled") -> None:
+    def __init__(self, anatomy: Anatomy, betas: np.ndarray, camera: Camera, clothes: str = "under") -> None:
         self.anatomy, self.betas, self.camera = anatomy, betas, camera
         self.rig, self.marks, self.skin = anatomy.at(betas)
         verts, _ = rest_body(anatomy.body, betas)
         self.rest_normals = np.ascontiguousarray(vertex_normals(verts, anatomy.body.faces), float)
         self.outlined = outlined_verts(anatomy.body)
+        self.clothes = clothes
         self.cloth_m = CLOTH_M * clothed_verts(anatomy.body) if clothes == "under" else np.zeros(len(verts))
         self.soles = sole_points(anatomy.body)
         self.rest_marks = self.marks_m(State(np.zeros(len(anatomy.natural)), np.eye(3), np.zeros(3)))
@@ -88,13 +92,20 @@ class Model:
         goal = goal_for(self.anatomy, sight.landmarks, self.camera, state.place[2], anchor)
         if floor is not None and sight.cloud is None:
             goal = with_directions(goal, TRUNK, self._upright(state, floor[:3]), UPRIGHT_RAD)
-        if sight.cloud is None and sight.outline is None and floor is None:
-            return goal
+        if sight.cloud is not None or sight.outline is not None or floor is not None:
+            goal = self._with_surface(goal, sight, state, floor)
+        if sight.hands is not None:
+            pairs, along = palm_directions(sight.hands)
+            goal = with_directions(goal, pairs, along @ towards(sight.landmarks, self.camera).T, PALM_RAD)
+        return goal
+
+    def _with_surface(self, goal: Goal, sight: Sight, state: State, floor: np.ndarray | None) -> Goal:
         skin, normals = self.surface(state)
         if sight.cloud is not None and len(sight.cloud.points):
             near = associate(sight.cloud.points, sight.cloud.normals, skin, normals, GATE_M)
             bare = sight.cloud.points - sight.cloud.normals * self.cloth_m[np.maximum(near, 0)][:, None]
             goal = with_depth(goal, Cloud(bare, sight.cloud.normals), near, normals)
+            goal = goal._replace(reading_outside=OUTSIDE_SHARE if self.clothes == "under" else 1.0)
         if sight.outline is not None and len(sight.outline.points):
             rim, ends, outwards = beside_outline(sight.outline, skin, normals, self.outlined, self.camera,
                                                  goal.metres_per_px)

@@ -83,7 +83,7 @@ def goal_for(anatomy: Anatomy, landmarks: Landmarks, camera: Camera, depth_m: fl
         direction_weight=_floats(direction_weight), direction_kernel=float(kernel),
         stand_m=np.zeros(len(LANDMARKS)), stand_weight=np.zeros(len(LANDMARKS)),
         near=np.zeros(0, np.int64), near_normal=np.zeros((0, 3)), reading=np.zeros((0, 3)),
-        reading_weight=0.0, reading_kernel=DEPTH_KERNEL_M,
+        reading_weight=0.0, reading_kernel=DEPTH_KERNEL_M, reading_outside=1.0,
         prior=_floats(anatomy.natural), prior_weight=_floats(prior * 0.5 / anatomy.spread),
         lowest=_floats(anatomy.lowest), highest=_floats(anatomy.highest), limit_weight=float(1.0 / LIMIT_RAD),
         before=_floats(before.angles), before_weight=before_weight, before_turn=_floats(before.turn),

@@ -14,6 +14,7 @@ from pipelines.fitting.batch import flow_of, solve_clip
 from pipelines.fitting.calibration import GUESSED_HEIGHT_ERROR_M, HEIGHT_ERROR_M, solve_shape
 from pipelines.fitting.floor import find_floor
 from pipelines.fitting.focal import told_focal
+from pipelines.fitting.hands import Hands, bend_fingers
 from pipelines.fitting.model import JUDGED, Model, Sight
 from pipelines.fitting.outline import Outline
 from pipelines.fitting.residuals import Anchor, Cloud, State, with_standing
@@ -23,6 +24,7 @@ from pipelines.fitting.tracking import LiveFit, Tracker
 
 SHAPE_FRAMES = 24
 SHAPE_ROUNDS = 4
+FOCAL_FRAMES = 10
 LIVE_SHAPES = (10, 30, 90, 300)
 SETTLING_ROUNDS = 3
 BRIDGE_S = 0.5
@@ -45,10 +47,16 @@ class Clip:
     cloud: Callable[[int], Cloud | None]   # depth readings of a frame, None without depth
     outline: Callable[[int], Outline | None]   # border of the person mask
     smooth_s: float                     # width of the smoothing over time
-    clothes: str = "filled"             # one of `model.CLOTHES`: whether the body fills its clothes or is under them
+    clothes: str = "under"             # one of `model.CLOTHES`: whether the body fills its clothes or is under them
+
+    hand_world_m: np.ndarray | None = None          # (F, 2, 21, 3) left, right; None = not looked for
+    hand_confidence: np.ndarray | None = None       # (F, 2) 0 = not found
 
     def sight(self, row: int) -> Sight:
-        return Sight(self.landmarks[row], self.cloud(row), self.outline(row))
+        hands = None
+        if self.hand_world_m is not None and self.hand_confidence is not None:
+            hands = Hands(self.hand_world_m[row], self.hand_confidence[row])
+        return Sight(self.landmarks[row], self.cloud(row), self.outline(row), hands)
 
     def model(self, betas: np.ndarray) -> Model:
         return Model(load_anatomy(), betas, self.camera, self.clothes)
@@ -71,7 +79,15 @@ def fit_clip(clip: Clip, track: Track) -> BodyFit:
         sights[row] = replace(sights[row], landmarks=landmarks)
         states[row] = tracker.follow(sights[row], clip.times_s[row])
     whole, trust = settled(model, clip, sights, _filled(states), track)
-    return answer(model, whole, trust, clip, sights)
+    return with_fingers(answer(model, whole, trust, clip, sights), model, clip)
+
+
+def with_fingers(fit: BodyFit, model: Model, clip: Clip) -> BodyFit:
+    """The fit with its fingers bent as far as hands were seen."""
+    if clip.hand_world_m is None or clip.hand_confidence is None:
+        return fit
+    seen = clip.hand_confidence * fit.ok[:, None]
+    return bend_fingers(model.anatomy.body, fit, clip.hand_world_m, seen, clip.times_s, clip.smooth_s)
 
 
 def settled(model: Model, clip: Clip, sights: Mapping[int, Sight], states: Sequence[State],
@@ -122,10 +138,10 @@ def fit_live(clip: Clip, track: Track) -> BodyFit:
     return answer(live.model, whole, _trust(live.model, clip, sights, whole) * known, clip, sights)
 
 
-def shape_rows(clip: Clip, rows: np.ndarray) -> list[int]:
+def shape_rows(clip: Clip, rows: np.ndarray, count: int = SHAPE_FRAMES) -> list[int]:
     """Frames spread over the clip, those with the surest landmarks in each stretch."""
     sure = np.array([clip.landmarks[row].confidence[JUDGED].mean() for row in rows])
-    parts = np.array_split(np.arange(len(rows)), min(SHAPE_FRAMES, len(rows)))
+    parts = np.array_split(np.arange(len(rows)), min(count, len(rows)))
     return [int(rows[part[np.argmax(sure[part])]]) for part in parts]
 
 
@@ -145,7 +161,7 @@ def calibrated(anatomy: Anatomy, clip: Clip, sights: Mapping[int, Sight], track:
 def focal_told_by(clip: Clip) -> float | None:
     """The factor on the camera's focal length that the clip's landmarks ask for; None where they do not tell."""
     anatomy = load_anatomy()
-    rows = shape_rows(clip, np.flatnonzero(clip.found))
+    rows = shape_rows(clip, np.flatnonzero(clip.found), FOCAL_FRAMES)
     sights = {row: Sight(clip.landmarks[row]) for row in rows}
 
     def cost(camera: Camera, seen: Mapping[int, Sight]) -> float:
