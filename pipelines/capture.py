@@ -142,7 +142,8 @@ def _write(job: Job, footage: Footage, folder: Path) -> tuple[list[float], Mappi
     from pipelines.sources import ASSUMED
 
     options: CaptureOptions = job.options
-    writer = RecordingWriter(folder, footage.camera, footage.depth_units_per_m, journal=footage.live)
+    writer = RecordingWriter(folder, footage.camera, footage.depth_units_per_m,
+                             journal=footage.intrinsics_from if footage.live else "")
     with writer, closing(_frames(job, footage)) as frames:
         for frame in frames:
             writer.add(frame)

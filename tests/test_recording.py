@@ -74,6 +74,16 @@ def test_three_minutes_of_full_hd_with_depth_stay_within_six_gb(tmp_path: Path) 
     assert stored_m is not None and np.abs(stored_m - depth_m).max() <= 0.0005 + 1e-6
 
 
+def test_depth_that_is_all_noise_does_not_spoil_the_colour(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    image = np.tile(np.linspace(0, 255, 1920).astype(np.uint8)[None, :, None], (1080, 1, 3))
+    depth_m = (3 + rng.normal(0, 0.02, (1080, 1920))).astype(np.float32)
+    with RecordingWriter(tmp_path, lens(1920, 1080)) as writer:
+        writer.add(Frame(0, 0.0, image, depth_m))
+    assert (tmp_path / "depth" / "00000.png").stat().st_size > 0.52 * 1920 * 1080      # depth alone is beyond it
+    assert writer.quality == BEST_QUALITY
+
+
 def test_small_pictures_keep_the_best_quality(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (256, 256, 3)).astype(np.uint8)
     written(tmp_path, [Frame(0, 0.0, image)])

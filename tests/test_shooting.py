@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,18 @@ def test_what_a_crash_leaves_is_a_source(tmp_path: Path, camera: Any, depth: boo
     capture(tmp_path / "place" / "next", again, seconds=1.0)
     told = f"An interrupted recording of {len(frames)} frames lies in {left}: take it with --source {left}"
     assert any(text.startswith(told) for text in again.said)
+
+
+def test_an_assumed_lens_stays_assumed_in_what_a_crash_leaves(tmp_path: Path, camera: Any) -> None:
+    footage = live(film({60: fail(RuntimeError("power"))}))
+    camera(replace(footage, intrinsics_from="assumed: 60 degrees"))
+    with pytest.raises(RuntimeError):
+        capture(tmp_path / "place" / "out")
+    (left,) = unfinished_in(tmp_path / "place")
+    take = pipelines.sources.SOURCES["tum_folder"].open
+    assert take(pipelines.sources.Request(str(left))).intrinsics_from == "assumed: 60 degrees"
+    told = take(pipelines.sources.Request(str(left), fov_deg=90))
+    assert told.camera.K[0, 0] == pytest.approx(32) and told.intrinsics_from.startswith("given")
 
 
 def test_a_live_recording_survives_a_version_that_cannot_be_completed(

@@ -31,6 +31,7 @@ WAITING_FRAMES = 16                     # pictures decoded but not yet written; 
 FULL_HD = 1920 * 1080
 FRAME_BYTES_PER_PIXEL = 0.52            # 3 minutes of 1080p and depth at 30 frames/s then stay within 6 GB
 COLOUR_BYTES_PER_PIXEL = 0.42           # and a colour picture is read within 15 ms on one core
+LEAST_COLOUR_BYTES_PER_PIXEL = 0.2      # whatever depth takes (noise of its own in every pixel): colour stays good
 
 
 
@@ -80,12 +81,12 @@ class Recording:
 class RecordingWriter:
     """Writes frames as they come, encoded on other threads; `close` makes the folder a recording.
 
-    journal  also keep lists of what is whole on disk (rgb.txt, depth.txt, intrinsic.json: the TUM layout), so that a
-             folder nobody could close is still a source
+    journal  where the lens is known from: then lists of what is whole on disk are kept as well (rgb.txt, depth.txt,
+             intrinsic.json: the TUM layout), so that a folder nobody could close is still a source
     Use it in a `with` block: leaving it waits for the encoders.
     """
 
-    def __init__(self, folder: Path, camera: Camera, depth_units_per_m: float = MM, journal: bool = False) -> None:
+    def __init__(self, folder: Path, camera: Camera, depth_units_per_m: float = MM, journal: str = "") -> None:
         self.folder, self.camera = folder, camera
         self.depth_units_per_m, self.journal = depth_units_per_m, journal
         self.times_s: list[float] = []
@@ -139,7 +140,7 @@ class RecordingWriter:
         if self.journal:
             write_json(self.folder / CALIBRATION, {
                 "width": self.camera.width, "height": self.camera.height, "depth_scale": self.depth_units_per_m,
-                "intrinsic_matrix": self.camera.K.T.ravel().tolist()})
+                "intrinsic_matrix": self.camera.K.T.ravel().tolist(), "intrinsics_from": self.journal})
 
     def _write(self, number: int, frame: Frame) -> None:
         if (frame.depth_m is not None) != self.has_depth or (frame.alpha is not None) != self.has_alpha:
@@ -163,7 +164,8 @@ class RecordingWriter:
 def _colour_budget(image: np.ndarray, taken: int) -> int:
     """Bytes that a colour picture may take beside the `taken` of its depth."""
     pixels = max(image.shape[0] * image.shape[1], FULL_HD)
-    return int(min(COLOUR_BYTES_PER_PIXEL * pixels, FRAME_BYTES_PER_PIXEL * pixels - taken))
+    beside_depth = max(FRAME_BYTES_PER_PIXEL * pixels - taken, LEAST_COLOUR_BYTES_PER_PIXEL * pixels)
+    return int(min(COLOUR_BYTES_PER_PIXEL * pixels, beside_depth))
 
 
 def _append(path: Path, line: str) -> None:

@@ -9,6 +9,7 @@ source  TUM RGB-D benchmark, "File formats" and "Intrinsic camera calibration of
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,9 +106,14 @@ def _rig(folder: Path, request: Request, first: Path) -> tuple[Rig, str]:
     """The cameras, and where they are known from."""
     path = calibration_in(folder)
     if path is not None:
-        rig = rig_from_json(read_json(path), path, UNITS_PER_M)
+        stored = read_json(path)
+        rig = rig_from_json(stored, path, UNITS_PER_M)
+        told = str(stored.get("intrinsics_from") or f"the folder's {path.name}")    # an interrupted recording's own word
+        if request.fov_deg is not None and told.startswith(ASSUMED):
+            camera, told = camera_of(rig.colour.width, rig.colour.height, request.fov_deg, None)
+            return replace(rig, colour=camera), told
         refuse_fov(request, rig, path)
-        return rig, f"the folder's {path.name}"
+        return rig, told
     size = stored_size(first)
     if request.fov_deg is not None:
         camera, told = camera_of(*size, request.fov_deg, None)
