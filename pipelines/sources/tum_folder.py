@@ -108,7 +108,8 @@ def _rig(folder: Path, request: Request, first: Path) -> tuple[Rig, str]:
     if path is not None:
         stored = read_json(path)
         rig = rig_from_json(stored, path, UNITS_PER_M)
-        told = str(stored.get("intrinsics_from") or f"the folder's {path.name}")    # an interrupted recording's own word
+        # An interrupted recording tells where its own camera knew the lens from.
+        told = str(stored.get("intrinsics_from") or f"the folder's {path.name}")
         if request.fov_deg is not None and told.startswith(ASSUMED):
             camera, told = camera_of(rig.colour.width, rig.colour.height, request.fov_deg, None)
             return replace(rig, colour=camera), told
