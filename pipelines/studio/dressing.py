@@ -77,7 +77,7 @@ def without_hidden(inner: Layer, outer: Layer) -> Layer:
 
 
 def following(inner: Layer, outer: Layer) -> Layer:
-    """An inner garment that moves with the outer one where it lies under it, so that it never comes through."""
+    """An inner garment that moves with the outer one where it lies under it, smooth, so that it never comes through."""
     from scipy.spatial import cKDTree
 
     gap, _ = cKDTree(outer.verts).query(inner.verts)
@@ -85,7 +85,8 @@ def following(inner: Layer, outer: Layer) -> Layer:
     share = np.clip((past_rim - gap) / 0.025, 0, 1) * np.clip((0.07 - gap) / 0.03, 0, 1)
     near = cKDTree(outer.verts).query(inner.verts, k=4)[1]
     weights = inner.weights + share[:, None] * (outer.weights[near].mean(1) - inner.weights)
-    return replace(inner, weights=weights)
+    folds = None if inner.folds is None else inner.folds * (1 - share[:, None])
+    return replace(inner, weights=weights, folds=folds)
 
 
 def well_inside(points: np.ndarray, garment: Layer, farthest_m: float = 0.09) -> np.ndarray:

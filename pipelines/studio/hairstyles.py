@@ -24,7 +24,7 @@ def style_hair(head: Head, clothed: Hull, hair: Hair) -> list[Layer]:
         "curly": lambda: [cap(head, base, 0.005, 0.020), curls(head, hair, 0.004, 0.020, 0.0075)],
         "afro": lambda: [cap(head, base, *thick), curls(head, hair, *thick, 0.0085, count=1900)],
         "long": lambda: [cap(head, base, *thin), hanging_hair(head, clothed, hair, 0.44)],
-        "bob": lambda: [cap(head, base, *thin), hanging_hair(head, clothed, hair, 0.185, ragged=0.08)],
+        "bob": lambda: [cap(head, base, *thin), hanging_hair(head, clothed, hair, 0.150, ragged=0.08)],
         "ponytail": lambda: [cap(head, base, 0.003, 0.007), *ponytail(head, clothed, hair)],
     }
     return styles[hair.style]() + ([beard(head, hair)] if hair.beard_m else [])
