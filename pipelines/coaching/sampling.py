@@ -122,6 +122,8 @@ class Watcher:
         found = self._model.detect(image, window_around(self._last, WIDER))
         if found is not None and self._likeness(image, found) > LOOKS_ALIKE:
             return found
+        if found is None and not people and self._model.detect(image, whole_window(image)) is None:
+            return None                 # an empty picture is not searched for neighbours
         others = people or self._search(image, tiles=False)
         alike = [(self._likeness(image, each), each) for each in others]
         best = max(alike, key=lambda pair: pair[0], default=(0.0, None))
