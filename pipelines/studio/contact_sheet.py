@@ -13,7 +13,7 @@ from pipelines.studio.actors import NAMES, Actor, load_actor
 from pipelines.studio.identities import IDENTITIES
 
 PICTURE_PX = 640  # of which the middle is kept
-KEPT = (0.27, 0.73)  # of a picture's width
+KEPT = (0.25, 0.75)  # of a picture's width
 COLUMNS = 4  # people side by side
 QUALITY = 86  # of the JPEG
 
@@ -52,16 +52,16 @@ def write_contact_sheet(path: Path, size: int = PICTURE_PX) -> None:
 
 def front_and_back(actor: Actor, size: int) -> list[np.ndarray]:
     """Two cut pictures (size, w, 3) in an A-pose."""
-    from pipelines.studio.dancing import a_pose_turn
     from pipelines.studio.choreography import PLAIN
+    from pipelines.studio.dancing import a_pose_turn
     from pipelines.studio.scene import build_room, picture
 
-    moves, room = a_pose_turn(actor, 8.0, 4.0, PLAIN), build_room(size)
-    behind = int(np.argmin(moves.joint_rotations[:, 0, 2, 2]))
+    moves, room = a_pose_turn(actor, 8.0, 1.0, PLAIN), build_room(size)
     pictures = []
-    for index in (0, behind):
-        pose = BodyPose(moves.joint_rotations[index], moves.root_translation[index])
-        image = picture(actor, pose, room, index, 0.0, index)[0].image
+    for turn in (np.eye(3), np.diag([-1.0, 1.0, -1.0])):
+        rotations = moves.joint_rotations[0].copy()
+        rotations[0] = turn @ rotations[0]
+        image = picture(actor, BodyPose(rotations, turn @ moves.root_translation[0]), room, 0, 0.0, 0)[0].image
         pictures.append(image[:, round(KEPT[0] * size):round(KEPT[1] * size)])
     return pictures
 
@@ -72,6 +72,6 @@ def labelled(image: np.ndarray, text: str) -> np.ndarray:
 
     scale = image.shape[1] / 640
     label = np.full((round(34 * scale), image.shape[1], 3), 255, np.uint8)
-    cv2.putText(label, text, (round(12 * scale), round(24 * scale)), cv2.FONT_HERSHEY_DUPLEX, 0.72 * scale, (40, 40, 40),
-                max(1, round(scale)), cv2.LINE_AA)
+    place, thickness = (round(12 * scale), round(24 * scale)), max(1, round(scale))
+    cv2.putText(label, text, place, cv2.FONT_HERSHEY_DUPLEX, 0.72 * scale, (40, 40, 40), thickness, cv2.LINE_AA)
     return np.vstack([image, label])

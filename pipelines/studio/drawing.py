@@ -41,6 +41,17 @@ def project_parallel(points, rows, out):  # type: ignore[no-untyped-def]
 
 
 @njit(**_FAST)
+def bounds(seen):  # type: ignore[no-untyped-def]
+    """Least column and row, largest column and row of points before the camera; the least are larger for none."""
+    low_x, low_y, high_x, high_y = 1e9, 1e9, -1e9, -1e9
+    for v in range(len(seen)):
+        if seen[v, 2] > 0:
+            low_x, high_x = min(low_x, seen[v, 0]), max(high_x, seen[v, 0])
+            low_y, high_y = min(low_y, seen[v, 1]), max(high_y, seen[v, 1])
+    return low_x, low_y, high_x, high_y
+
+
+@njit(**_FAST)
 def draw_nearest(seen, faces, x0, y0, face_index, nearness):  # type: ignore[no-untyped-def]
     """Fills face_index (h, w), -1 = nothing, and nearness (h, w), 0 = nothing, of the window that starts at x0, y0.
 
@@ -49,17 +60,19 @@ def draw_nearest(seen, faces, x0, y0, face_index, nearness):  # type: ignore[no-
     height, width = face_index.shape
     face_index[:] = -1
     nearness[:] = 0.0
+    shift_x, shift_y, half = np.float32(x0), np.float32(y0), np.float32(0.5)
     for t in range(len(faces)):
         a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
         na, nb, nc = seen[a, 2], seen[b, 2], seen[c, 2]
         if na <= 0 or nb <= 0 or nc <= 0:
             continue
-        ax, ay = seen[a, 0] - x0, seen[a, 1] - y0
-        bx, by = seen[b, 0] - x0, seen[b, 1] - y0
-        cx, cy = seen[c, 0] - x0, seen[c, 1] - y0
-        left, right = int(max(min(ax, bx, cx) + 0.5, 0.0)), int(min(max(ax, bx, cx) + 0.5, width))
-        top, bottom = int(max(min(ay, by, cy) + 0.5, 0.0)), int(min(max(ay, by, cy) + 0.5, height))
-        if left >= right or top >= bottom:
+        ax, bx, cx = seen[a, 0] - shift_x, seen[b, 0] - shift_x, seen[c, 0] - shift_x
+        left, right = max(int(min(ax, bx, cx) + half), 0), min(int(max(ax, bx, cx) + half), width)
+        if left >= right:
+            continue
+        ay, by, cy = seen[a, 1] - shift_y, seen[b, 1] - shift_y, seen[c, 1] - shift_y
+        top, bottom = max(int(min(ay, by, cy) + half), 0), min(int(max(ay, by, cy) + half), height)
+        if top >= bottom:
             continue
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if area == 0:
@@ -68,8 +81,7 @@ def draw_nearest(seen, faces, x0, y0, face_index, nearness):  # type: ignore[no-
         wb_x, wc_x = (cy - ay) * scale, (ay - by) * scale
         wb_y, wc_y = (ax - cx) * scale, (bx - ax) * scale
         for row in range(top, bottom):
-            dy = np.float32(row + 0.5) - ay
-            dx = np.float32(left + 0.5) - ax
+            dy, dx = np.float32(row) + half - ay, np.float32(left) + half - ax
             wb = wb_x * dx + wb_y * dy
             wc = wc_x * dx + wc_y * dy
             for col in range(left, right):
@@ -88,6 +100,7 @@ def draw_depth_only(seen, faces, nearness):  # type: ignore[no-untyped-def]
     """`draw_nearest` for a light's map: nearness (h, w) only."""
     height, width = nearness.shape
     nearness[:] = 0.0
+    half = np.float32(0.5)
     for t in range(len(faces)):
         a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
         ax, ay, na = seen[a, 0], seen[a, 1], seen[a, 2]
@@ -96,16 +109,15 @@ def draw_depth_only(seen, faces, nearness):  # type: ignore[no-untyped-def]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if area >= 0:  # of a closed body, the half that looks away from the light is hidden anyway
             continue
-        left, right = int(max(min(ax, bx, cx) + 0.5, 0.0)), int(min(max(ax, bx, cx) + 0.5, width))
-        top, bottom = int(max(min(ay, by, cy) + 0.5, 0.0)), int(min(max(ay, by, cy) + 0.5, height))
+        left, right = max(int(min(ax, bx, cx) + half), 0), min(int(max(ax, bx, cx) + half), width)
+        top, bottom = max(int(min(ay, by, cy) + half), 0), min(int(max(ay, by, cy) + half), height)
         if left >= right or top >= bottom:
             continue
         scale = np.float32(1.0) / area
         wb_x, wc_x = (cy - ay) * scale, (ay - by) * scale
         wb_y, wc_y = (ax - cx) * scale, (bx - ax) * scale
         for row in range(top, bottom):
-            dy = np.float32(row + 0.5) - ay
-            dx = np.float32(left + 0.5) - ax
+            dy, dx = np.float32(row) + half - ay, np.float32(left) + half - ax
             wb = wb_x * dx + wb_y * dy
             wc = wc_x * dx + wc_y * dy
             for col in range(left, right):

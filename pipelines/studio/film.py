@@ -10,6 +10,8 @@ from numba import njit
 
 _FAST: Any = dict(cache=True, nogil=True, error_model="numpy", fastmath=True)
 
+_ONE_SURFACE_M = 0.03
+
 
 @njit(**_FAST)
 def shadow_on_room(  # type: ignore[no-untyped-def]
@@ -19,7 +21,8 @@ def shadow_on_room(  # type: ignore[no-untyped-def]
 
     cells   (H, W, 2) column and row in the lamp's map; room_points (H, W, 3) world
     taken   (H, W) what share of a place's light the lamp gives
-    hidden  (h, w) 0..1 float32: where the lamp sees the person, blurred, `step` cells each; feet (N, 3) m, y = height above floor
+    hidden  (h, w) 0..1 float32: where the lamp sees the person, blurred, `step` cells each
+    feet    (N, 3) metres, y = height above the floor
     """
     height, width = out.shape
     h, w = hidden.shape
@@ -45,13 +48,26 @@ def shadow_on_room(  # type: ignore[no-untyped-def]
 
 
 @njit(**_FAST)
+def _mean_depth(face_index, nearness, top, left, near):  # type: ignore[no-untyped-def]
+    """Mean depth of those of two by two samples that lie within `_ONE_SURFACE_M` of the nearest."""
+    total, count = 0.0, 0
+    for y in range(max(top, 0), min(top + 2, face_index.shape[0])):
+        for x in range(max(left, 0), min(left + 2, face_index.shape[1])):
+            if face_index[y, x] >= 0 and 1 / nearness[y, x] - 1 / near < _ONE_SURFACE_M:
+                total += 1 / nearness[y, x]
+                count += 1
+    return total / count
+
+
+@njit(**_FAST)
 def composite(  # type: ignore[no-untyped-def]
     colour, face_index, nearness, x0, y0, room, room_depth, shadow, out, alpha, depth_out
 ):
     """Samples twice as fine, filtered (1 3 3 1)/8 each way, over the room; all colours linear.
 
     colour, face_index, nearness  of the window that starts at fine pixel x0, y0
-    out (H, W, 3) float32, alpha (H, W), depth_out (H, W): nearest of the four samples of a pixel, if two see the person
+    out (H, W, 3) float32, alpha (H, W), depth_out (H, W): of a pixel's four samples that see the person,
+                              two at least, the mean of those on the nearest surface
     """
     height, width = alpha.shape
     fine_h, fine_w = face_index.shape
@@ -78,7 +94,9 @@ def composite(  # type: ignore[no-untyped-def]
                             inside += 1
                             near = max(near, nearness[y, x])
             alpha[row, col] = min(cover, 1.0)
-            depth_out[row, col] = 1.0 / near if inside >= 2 else room_depth[row, col]
+            depth_out[row, col] = room_depth[row, col]
+            if inside >= 2:
+                depth_out[row, col] = _mean_depth(face_index, nearness, top + 1, left + 1, near)
             s = shadow[row, col] * (1 - min(cover, 1.0))
             out[row, col, 0] = r + room[row, col, 0] * s
             out[row, col, 1] = g + room[row, col, 1] * s

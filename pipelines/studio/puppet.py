@@ -264,11 +264,17 @@ class Puppet:
             axes, origin = np.eye(3), np.zeros(3)
         else:
             axes, origin = self._frame_of(world, {"chest": "spine01", "head": "head"}[hand.frame], root)
-        gap = origin + axes @ hand.place - shoulder
+        # The way from the arm's angles leads through places, not through turns: those flip at half a turn.
+        hanging_elbow = world[f"upperarm01.{side}"] @ (self.at(f"lowerarm01.{side}") - self.at(f"upperarm01.{side}"))
+        forearm = self.at(f"wrist.{side}") - self.at(f"lowerarm01.{side}")
+        hanging = hanging_elbow + world[f"lowerarm01.{side}"] @ forearm
+        gap = hanging + hand.weight * (origin + axes @ hand.place - shoulder - hanging)
         reach = self.upper_arm + self.forearm
         length = float(np.clip(np.linalg.norm(gap), 0.35 * reach, 0.985 * reach))
         axis = gap / np.linalg.norm(gap)
-        out = chest @ hand.elbow
+        before = hanging_elbow - hanging * (hanging_elbow @ hanging) / (hanging @ hanging)
+        before = before / np.linalg.norm(before)
+        out = before + hand.weight * (chest @ hand.elbow / np.linalg.norm(hand.elbow) - before)
         out = out - axis * (axis @ out)
         out /= np.linalg.norm(out)
         cosine = (self.upper_arm**2 + length**2 - self.forearm**2) / (2 * self.upper_arm * length)
@@ -276,12 +282,10 @@ class Puppet:
         upper = np.cos(bend) * axis + np.sin(bend) * out
         fore = (length * axis - self.upper_arm * upper) / self.forearm
         hinge = _hanging(upper, fore)
-        wanted = {
-            "upperarm01": hinge @ self.straight[f"upperarm01.{side}"],
-            "lowerarm01": _hanging(fore, np.cross(hinge[:, 0], -fore)) @ self.straight[f"lowerarm01.{side}"],
-        }
-        for bone, turn in wanted.items():
-            world[f"{bone}.{side}"] = _between(world[f"{bone}.{side}"], turn, hand.weight)
+        world[f"upperarm01.{side}"] = hinge @ self.straight[f"upperarm01.{side}"]
+        world[f"lowerarm01.{side}"] = (
+            _hanging(fore, np.cross(hinge[:, 0], -fore)) @ self.straight[f"lowerarm01.{side}"]
+        )
         self._turn_palm(world, side, axes @ hand.palm, hand)
 
     def _turn_palm(self, world: dict[str, np.ndarray], side: str, wanted: np.ndarray, hand: Hand) -> None:

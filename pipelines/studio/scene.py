@@ -67,21 +67,23 @@ def exposed(
 
 def draw(actor: Actor, verts: np.ndarray, camera: Camera) -> Drawn:
     """Which triangle each sample sees, only where the person is."""
-    from pipelines.studio.drawing import draw_nearest
+    from pipelines.studio.drawing import bounds, draw_nearest
 
     fine = scale_camera(camera, 2)
     seen = _seen(verts, fine)
-    shown = seen[seen[:, 2] > 0]
-    x0, y0, x1, y1 = 0, 0, 2, 2
-    if len(shown):
-        low, high = shown[:, :2].min(0), shown[:, :2].max(0)
-        x0, y0 = (int(np.clip(v - 1, 0, size - 2)) // 2 * 2 for v, size in zip(low, (fine.width, fine.height)))
-        x1, y1 = (int(np.clip(v + 3, at + 2, size)) // 2 * 2
-                  for v, at, size in zip(high, (x0, y0), (fine.width, fine.height)))
+    low_x, low_y, high_x, high_y = bounds(seen)
+    x0, x1 = _even_span(low_x, high_x, fine.width)
+    y0, y1 = _even_span(low_y, high_y, fine.height)
     face_index = np.empty((y1 - y0, x1 - x0), np.int32)
     nearness = np.empty(face_index.shape, np.float32)
     draw_nearest(seen, actor.faces, x0, y0, face_index, nearness)
     return Drawn(face_index, nearness, seen, x0, y0)
+
+
+def _even_span(low: float, high: float, size: int) -> tuple[int, int]:
+    """Whole pixels round low..high within 0..size, from an even one to an even one, two at least."""
+    start = int(np.clip(low - 1, 0, size - 2)) // 2 * 2
+    return start, max(start + 2, int(np.clip(high + 3, 0, size)) // 2 * 2)
 
 
 def _seen(verts: np.ndarray, camera: Camera) -> np.ndarray:

@@ -12,6 +12,7 @@ from pipelines.studio.cloth import cloth_colour, noise
 
 _FAST: Any = dict(cache=True, nogil=True, error_model="numpy", fastmath=True)
 _SKIN, _EYE, _HAIR, _LEATHER = 0, 2, 3, 4  # as in materials.py
+_AGREE = np.float32(0.07)  # two samples agree within this share of their sum
 _ONE_SURFACE_M = 0.02  # samples of a pixel within this depth are lit together
 
 
@@ -122,7 +123,7 @@ def packed(seen, normals, verts, still, out):  # type: ignore[no-untyped-def]
             out[v, 6 + k] = still[v, k]
 
 
-@njit(**_FAST)
+@njit(inline='always', **_FAST)
 def _sample(s, t, column, row, q, samples, albedo):  # type: ignore[no-untyped-def]
     """One sample of the fine picture into row q of samples (4, 7): normal, place, sky; and of albedo (4, 3)."""
     p = s.verts
@@ -164,7 +165,7 @@ def _sample(s, t, column, row, q, samples, albedo):  # type: ignore[no-untyped-d
     )
 
 
-@njit(**_FAST)
+@njit(inline='always', **_FAST)
 def _light_on(m, q, samples, lit):  # type: ignore[no-untyped-def]
     """Light r, g, b that falls on row q of samples (., 7), and what its gloss reflects."""
     nx, ny, nz = samples[q, 0], samples[q, 1], samples[q, 2]
@@ -241,24 +242,43 @@ def shade(face_index, nearness, x0, y0, s, lit, out):  # type: ignore[no-untyped
                 alike = alike and (material < 0 or m == material)
                 material = m
                 far, near = max(far, nearness[row, col]), min(near, nearness[row, col])
-                _sample(s, t, x0 + col + 0.5, y0 + row + 0.5, q, samples, albedo)
             if covered == 0:
                 continue
             if covered == 4 and alike and 1 / near - 1 / far < _ONE_SURFACE_M and material != _EYE:
-                for k in range(7):
-                    samples[4, k] = 0.25 * (samples[0, k] + samples[1, k] + samples[2, k] + samples[3, k])
-                r, g, b, shine = _light_on(material, 4, samples, lit)
-                for q in range(4):
-                    row, col = top + q // 2, left + q % 2
-                    out[row, col, 0] = albedo[q, 0] * r + shine
-                    out[row, col, 1] = albedo[q, 1] * g + shine
-                    out[row, col, 2] = albedo[q, 2] * b + shine
+                _one_surface(face_index, x0 + left, y0 + top, top, left, material, s, lit, samples, albedo, out)
                 continue
             for q in range(4):
                 row, col = top + q // 2, left + q % 2
                 t = face_index[row, col]
                 if t >= 0:
+                    _sample(s, t, x0 + col + 0.5, y0 + row + 0.5, q, samples, albedo)
                     r, g, b, shine = _light_on(np.int64(s.material[t]), q, samples, lit)
                     out[row, col, 0] = albedo[q, 0] * r + shine
                     out[row, col, 1] = albedo[q, 1] * g + shine
                     out[row, col, 2] = albedo[q, 2] * b + shine
+
+
+@njit(inline='always', **_FAST)
+def _one_surface(face_index, x, y, top, left, material, s, lit, samples, albedo, out):  # type: ignore[no-untyped-def]
+    """Two by two samples that see one surface: lit together; two of them tell the colour where they agree."""
+    flat = False
+    for turn in range(4):
+        q = 3 * turn if turn < 2 else turn - 1  # 0 and 3 lie across from each other
+        if turn == 2:
+            differs = 0.0
+            for k in range(3):
+                differs = max(differs, abs(albedo[0, k] - albedo[3, k]) - _AGREE * (albedo[0, k] + albedo[3, k]))
+            flat = differs <= 0.0
+            if flat:
+                break
+        t = face_index[top + q // 2, left + q % 2]
+        _sample(s, t, x + q % 2 + 0.5, y + q // 2 + 0.5, q, samples, albedo)
+    for k in range(7):
+        samples[4, k] = 0.5 * (samples[0, k] + samples[3, k])
+        if not flat:
+            samples[4, k] = 0.5 * samples[4, k] + 0.25 * (samples[1, k] + samples[2, k])
+    r, g, b, shine = _light_on(material, 4, samples, lit)
+    for q in range(4):
+        for k in range(3):
+            colour = 0.5 * (albedo[0, k] + albedo[3, k]) if flat else albedo[q, k]
+            out[top + q // 2, left + q % 2, k] = colour * (r, g, b)[k] + shine
