@@ -65,7 +65,7 @@ def fold_fields(figure: Figure, cloth: np.ndarray, kind: str) -> np.ndarray:
             side_of = 0.35 + 0.65 * (0.5 + 0.5 * np.cos(around))
             limb = (near < 0.30) & (np.sign(cloth[:, 0]) == mine)
             fields[:, k] = np.where(
-                limb, 0.024 * rings(along, around, 0.042, 31 + k) * bump(along - upper, 0.13) * side_of, 0
+                limb, 0.0215 * rings(along, around, 0.042, 31 + k) * bump(along - upper, 0.13) * side_of, 0
             )
             shoulder = figure.at(f"upperarm01.{side}") - [mine * 0.02, 0.05, 0]
             off = cloth - shoulder
