@@ -8,7 +8,6 @@ import numpy as np
 
 from pipelines.core.records import BodyPose
 from pipelines.media.sheets import tile
-from pipelines.studio import materials
 from pipelines.studio.actors import NAMES, Actor, load_actor
 from pipelines.studio.identities import IDENTITIES
 
@@ -30,13 +29,8 @@ def described(name: str) -> tuple[str, ...]:
     who, actor = IDENTITIES[name], load_actor(name)
     sex = "woman" if who.phenotype["gender"] > 0.5 else "man"
     hair = who.hair.style + (", beard" if who.hair.beard_m > 0 else "")
-    clothes = ", ".join(f"{garment.cut} ({cloth_name(garment.material)})" for garment in reversed(who.outfit))
+    clothes = ", ".join(garment.name for garment in reversed(who.outfit))
     return name, sex, f"{actor.height_m:.2f} m", hair, clothes
-
-
-def cloth_name(material: int) -> str:
-    """What `materials` calls a number."""
-    return next(name.lower() for name, value in vars(materials).items() if name.isupper() and value == material)
 
 
 def write_contact_sheet(path: Path, size: int = PICTURE_PX) -> None:

@@ -36,6 +36,7 @@ class Hair:
 class Garment:
     """One piece of clothing: which pattern it is cut from, how, and of what cloth."""
 
+    name: str  # what people call it
     cut: str  # one of wardrobe.TAILORS
     material: int
     colours: tuple[Colour, Colour]  # the cloth, and what is woven or printed into it or where it is worn
@@ -83,10 +84,10 @@ IDENTITIES = {
                   freckles=0.35),
         hair=Hair("long", (0.36, 0.18, 0.09)),
         outfit=(
-            Garment("trousers", materials.CANVAS, ((0.30, 0.33, 0.22), (0.4, 0.4, 0.3)),
+            Garment("canvas trousers", "trousers", materials.CANVAS, ((0.30, 0.33, 0.22), (0.4, 0.4, 0.3)),
                     dict(gap_m=0.009, bottom_gap_m=0.014, rise_m=0.20, ankle_m=0.105, rumple_m=0.004, thigh_m=0.080,
                          tube_m=0.057)),
-            Garment("shirt", materials.STRIPES, ((0.91, 0.89, 0.84), (0.72, 0.13, 0.16)),
+            Garment("striped long-sleeved shirt", "shirt", materials.STRIPES, ((0.91, 0.89, 0.84), (0.72, 0.13, 0.16)),
                     dict(gap_m=0.012, hem_m=0.060, sleeve=0.74, neck_m=0.085, neck_front_m=0.030, rumple_m=0.0045,
                          flare_m=0.020, sleeve_m=0.050, sleeve_end_m=0.046)),
         ),
@@ -98,10 +99,10 @@ IDENTITIES = {
         face=Face(iris=(0.22, 0.13, 0.07), lips=(0.66, 0.40, 0.36), brow=(0.09, 0.06, 0.045), brow_width_m=0.0075),
         hair=Hair("short", (0.11, 0.075, 0.055), beard_m=0.010),
         outfit=(
-            Garment("trousers", materials.DENIM, ((0.25, 0.29, 0.37), (0.55, 0.60, 0.66)),
+            Garment("jeans", "trousers", materials.DENIM, ((0.25, 0.29, 0.37), (0.55, 0.60, 0.66)),
                     dict(gap_m=0.013, bottom_gap_m=0.020, rise_m=0.20, ankle_m=0.030, rumple_m=0.006, thigh_m=0.099,
                          tube_m=0.077)),
-            Garment("hoodie", materials.FLEECE, ((0.10, 0.26, 0.55), (0.93, 0.93, 0.90)),
+            Garment("hoodie", "hoodie", materials.FLEECE, ((0.10, 0.26, 0.55), (0.93, 0.93, 0.90)),
                     dict(gap_m=0.024, hem_m=0.030, sleeve=0.97, neck_m=0.078, neck_front_m=0.012, rumple_m=0.0075,
                          flare_m=0.016, taut=24, sleeve_m=0.070, sleeve_end_m=0.050)),
         ),
@@ -116,7 +117,7 @@ IDENTITIES = {
                   blush=0.2),
         hair=Hair("afro", (0.060, 0.045, 0.040)),
         outfit=(
-            Garment("dress", materials.FLOWERS, ((0.93, 0.69, 0.16), (0.95, 0.93, 0.88)),
+            Garment("flowered dress", "dress", materials.FLOWERS, ((0.93, 0.69, 0.16), (0.95, 0.93, 0.88)),
                     dict(gap_m=0.010, sleeve=0.22, neck_m=0.088, neck_front_m=0.045, rumple_m=0.0035, taut=18,
                          sleeve_m=0.068, sleeve_end_m=0.074, hem_m=0.50, flare_m=0.13, pleats=11),
                     scale_m=0.070),
@@ -130,13 +131,13 @@ IDENTITIES = {
                   blush=0.35, stubble=0.25),
         hair=Hair("fringe", (0.055, 0.045, 0.045)),
         outfit=(
-            Garment("trousers", materials.DENIM, ((0.085, 0.10, 0.16), (0.20, 0.24, 0.32)),
+            Garment("jeans", "trousers", materials.DENIM, ((0.085, 0.10, 0.16), (0.20, 0.24, 0.32)),
                     dict(gap_m=0.009, bottom_gap_m=0.014, rise_m=0.20, ankle_m=0.045, rumple_m=0.0055, thigh_m=0.088,
                          tube_m=0.068)),
-            Garment("shirt", materials.STRIPES, ((0.90, 0.90, 0.88), (0.12, 0.16, 0.30)),
+            Garment("striped T-shirt", "shirt", materials.STRIPES, ((0.90, 0.90, 0.88), (0.12, 0.16, 0.30)),
                     dict(gap_m=0.010, hem_m=0.010, sleeve=0.30, neck_m=0.075, neck_front_m=0.022, rumple_m=0.005,
                          flare_m=0.014, sleeve_m=0.055, sleeve_end_m=0.062), scale_m=0.022),
-            Garment("collared", materials.JACKET, ((0.34, 0.36, 0.24), (0.72, 0.62, 0.40)),
+            Garment("open jacket", "collared", materials.JACKET, ((0.34, 0.36, 0.24), (0.72, 0.62, 0.40)),
                     dict(gap_m=0.028, hem_m=0.045, sleeve=1.00, neck_m=0.086, neck_front_m=0.03, rumple_m=0.0075,
                          flare_m=0.020, taut=26, opening_m=0.055, sleeve_m=0.070, sleeve_end_m=0.052,
                          collar_m=0.045)),
@@ -150,10 +151,10 @@ IDENTITIES = {
                   freckles=0.6),
         hair=Hair("ponytail", (0.66, 0.50, 0.28)),
         outfit=(
-            Garment("trousers", materials.STRETCH, ((0.13, 0.14, 0.17), (0.10, 0.62, 0.66)),
+            Garment("tights", "trousers", materials.STRETCH, ((0.13, 0.14, 0.17), (0.10, 0.62, 0.66)),
                     dict(gap_m=0.003, bottom_gap_m=0.003, rise_m=0.215, ankle_m=0.115, rumple_m=0.0008, taut=3,
                          loose=0.15)),
-            Garment("shirt", materials.JERSEY, ((0.80, 0.22, 0.42), (0.97, 0.95, 0.92)),
+            Garment("running vest", "shirt", materials.JERSEY, ((0.80, 0.22, 0.42), (0.97, 0.95, 0.92)),
                     dict(gap_m=0.007, hem_m=0.045, armhole_m=0.060, neck_m=0.084, neck_front_m=0.040,
                          rumple_m=0.004, flare_m=0.022, loose=0.8)),
         ),
@@ -168,10 +169,10 @@ IDENTITIES = {
                   blush=0.55, freckles=0.5, age=0.4),
         hair=Hair("curly", (0.50, 0.23, 0.09), beard_m=0.007, grey=0.05),
         outfit=(
-            Garment("trousers", materials.CANVAS, ((0.66, 0.56, 0.42), (0.5, 0.4, 0.3)),
+            Garment("chinos", "trousers", materials.CANVAS, ((0.66, 0.56, 0.42), (0.5, 0.4, 0.3)),
                     dict(gap_m=0.012, bottom_gap_m=0.018, rise_m=0.19, ankle_m=0.045, rumple_m=0.0055, thigh_m=0.115,
                          tube_m=0.086)),
-            Garment("collared", materials.CHECKS, ((0.16, 0.34, 0.30), (0.90, 0.86, 0.74)),
+            Garment("checked shirt", "collared", materials.CHECKS, ((0.16, 0.34, 0.30), (0.90, 0.86, 0.74)),
                     dict(gap_m=0.017, hem_m=-0.005, sleeve=0.60, neck_m=0.074, neck_front_m=0.020, rumple_m=0.006,
                          flare_m=0.014, taut=26, sleeve_m=0.066, sleeve_end_m=0.060, collar_m=0.036),
                     scale_m=0.085),
@@ -185,10 +186,10 @@ IDENTITIES = {
                   blush=0.1, stubble=0.3),
         hair=Hair("shaved", (0.045, 0.038, 0.035)),
         outfit=(
-            Garment("trousers", materials.CANVAS, ((0.14, 0.17, 0.27), (0.5, 0.5, 0.5)),
+            Garment("shorts", "trousers", materials.CANVAS, ((0.14, 0.17, 0.27), (0.5, 0.5, 0.5)),
                     dict(gap_m=0.016, bottom_gap_m=0.022, rise_m=0.19, length=0.56, rumple_m=0.006, thigh_m=0.118,
                          tube_m=0.112)),
-            Garment("shirt", materials.JERSEY, ((0.92, 0.46, 0.12), (0.10, 0.12, 0.20)),
+            Garment("printed T-shirt", "shirt", materials.JERSEY, ((0.92, 0.46, 0.12), (0.10, 0.12, 0.20)),
                     dict(gap_m=0.013, hem_m=0.000, sleeve=0.36, neck_m=0.078, neck_front_m=0.018, rumple_m=0.0055,
                          flare_m=0.020, taut=22, sleeve_m=0.075, sleeve_end_m=0.082)),
         ),
@@ -203,10 +204,10 @@ IDENTITIES = {
                   blush=0.35, age=0.8),
         hair=Hair("bob", (0.14, 0.12, 0.12), grey=0.35),
         outfit=(
-            Garment("trousers", materials.LINEN, ((0.16, 0.18, 0.26), (0.3, 0.3, 0.4)),
+            Garment("wide linen trousers", "trousers", materials.LINEN, ((0.16, 0.18, 0.26), (0.3, 0.3, 0.4)),
                     dict(gap_m=0.016, bottom_gap_m=0.030, rise_m=0.215, ankle_m=0.040, rumple_m=0.008, thigh_m=0.094,
                          tube_m=0.096, taut=18)),
-            Garment("collared", materials.LINEN, ((0.62, 0.76, 0.78), (0.95, 0.95, 0.92)),
+            Garment("linen shirt", "collared", materials.LINEN, ((0.62, 0.76, 0.78), (0.95, 0.95, 0.92)),
                     dict(gap_m=0.016, hem_m=-0.060, sleeve=0.90, neck_m=0.074, neck_front_m=0.028, rumple_m=0.007,
                          flare_m=0.026, taut=28, sleeve_m=0.056, sleeve_end_m=0.056, collar_m=0.028)),
         ),
