@@ -30,8 +30,8 @@ JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 
 @dataclass(frozen=True)
 class FitOptions:
-    smooth: float = option(0.10, "Width of the smoothing over time, in seconds; 0 switches it off.")
-    accept: bool = option(False, "Take a fit that the gate refuses.", recorded_only=True)
+    smooth: float = option(0.16, "Width of the smoothing over time, in seconds; 0 switches it off.")
+    accept: bool = option(False, "Take a fit that the gate refuses, this time.", recorded_only=True, once=True)
     vertices: bool = option(False, "Also write the posed mesh of every frame, vertices_m, to fit.npz.")
     depth: bool = option(True, "Use the recording's depth, where it has any.")
     live: bool = option(False, "Answer each frame from the frames before it, as live use does.")

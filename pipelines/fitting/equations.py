@@ -35,7 +35,7 @@ class Goal(NamedTuple):
     reading: np.ndarray                 # (C, 3) metres
     reading_weight: float               # 1 / metres
     reading_kernel: float               # metres
-    reading_outside: float              # share of the weight of readings outside the body, where cloth is
+    outside: float                      # share of the weight of readings and borders outside the body: cloth
     prior: np.ndarray                   # (Q,)
     prior_weight: np.ndarray            # (Q,)
     lowest: np.ndarray                  # (Q,)
@@ -192,7 +192,7 @@ def add_depth(rig, surface, goal, posed, skin, sums, with_shape, derive):
         n0, n1, n2 = goal.near_normal[c, 0], goal.near_normal[c, 1], goal.near_normal[c, 2]
         e = (n0 * (skin[v, 0] - goal.reading[c, 0]) + n1 * (skin[v, 1] - goal.reading[c, 1])
              + n2 * (skin[v, 2] - goal.reading[c, 2]))
-        side = goal.reading_outside if e < 0.0 else 1.0
+        side = goal.outside if e < 0.0 else 1.0
         cost += side * w2 * k2 * e * e / (k2 + e * e)
         if derive:
             w = side * w2 * (k2 / (k2 + e * e)) ** 2
@@ -214,9 +214,10 @@ def add_outline(rig, surface, goal, posed, skin, sums, with_shape, derive):
         x, y, z = skin[v, 0], skin[v, 1], max(skin[v, 2], 0.05)
         n0, n1 = goal.outline_normal[c, 0] * goal.metres_per_px, goal.outline_normal[c, 1] * goal.metres_per_px
         e = n0 * (fx * x / z + cx - goal.outline_target[c, 0]) + n1 * (fy * y / z + cy - goal.outline_target[c, 1])
-        cost += w2 * k2 * e * e / (k2 + e * e)
+        side = goal.outside if e < 0.0 else 1.0
+        cost += side * w2 * k2 * e * e / (k2 + e * e)
         if derive:
-            w = w2 * (k2 / (k2 + e * e)) ** 2
+            w = side * w2 * (k2 / (k2 + e * e)) ** 2
             point_jacobian(rig, surface, v, posed.G, posed.p, posed.axes, posed.slides, with_shape, D)
             for i in range(row.shape[0]):
                 row[i] = (n0 * fx * (D[0, i] - x / z * D[2, i]) + n1 * fy * (D[1, i] - y / z * D[2, i])) / z

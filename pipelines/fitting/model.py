@@ -34,7 +34,7 @@ TRACKING_KERNEL = 8.0                   # Geman-McClure scale while a pose is lo
 DOUBTFUL_COST = 60.0                    # of the landmarks alone; beyond it a frame is also tried afresh
 CLOTHES = ("filled", "under")
 CLOTH_M = 0.015                         # between the skin and what the camera sees of it
-OUTSIDE_SHARE = 0.2                     # weight of depth readings outside a body under clothes: trousers are wide
+OUTSIDE_SHARE = 0.2                     # weight of what lies outside a body under clothes: trousers are wide
 UPRIGHT_RAD = 0.12                      # how far trunks lean from upright, without depth
 TORSO = [LANDMARKS.index(name) for name in ("shoulder_l", "shoulder_r", "hip_l", "hip_r")]
 TRUNK = np.array([(LANDMARKS.index(f"hip_{s}"), LANDMARKS.index(f"shoulder_{s}")) for s in "lr"])
@@ -90,6 +90,7 @@ class Model:
         floor  (4,) its unit normal and offset, None where it is not known
         """
         goal = goal_for(self.anatomy, sight.landmarks, self.camera, state.place[2], anchor)
+        goal = goal._replace(outside=OUTSIDE_SHARE if self.clothes == "under" else 1.0)
         if floor is not None and sight.cloud is None:
             goal = with_directions(goal, TRUNK, self._upright(state, floor[:3]), UPRIGHT_RAD)
         if sight.cloud is not None or sight.outline is not None or floor is not None:
@@ -105,7 +106,6 @@ class Model:
             near = associate(sight.cloud.points, sight.cloud.normals, skin, normals, GATE_M)
             bare = sight.cloud.points - sight.cloud.normals * self.cloth_m[np.maximum(near, 0)][:, None]
             goal = with_depth(goal, Cloud(bare, sight.cloud.normals), near, normals)
-            goal = goal._replace(reading_outside=OUTSIDE_SHARE if self.clothes == "under" else 1.0)
         if sight.outline is not None and len(sight.outline.points):
             rim, ends, outwards = beside_outline(sight.outline, skin, normals, self.outlined, self.camera,
                                                  goal.metres_per_px)

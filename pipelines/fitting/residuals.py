@@ -20,6 +20,7 @@ STAND_ERROR_M = 0.02
 FLOOR_KERNEL_M = 0.06
 CLOUD_POINTS = 500
 PIXEL_KERNEL = 4.0                      # Geman-McClure scale, in expected errors
+LEANS_RAD = 0.05                        # measured on the legs of the studio's tuning people: 0.05 and 0.08
 LIMIT_RAD = np.radians(2.0)
 
 PAIRS = np.array([(LANDMARKS.index(a), LANDMARKS.index(b)) for a, b, _ in DIRECTIONS])
@@ -83,7 +84,7 @@ def goal_for(anatomy: Anatomy, landmarks: Landmarks, camera: Camera, depth_m: fl
         direction_weight=_floats(direction_weight), direction_kernel=float(kernel),
         stand_m=np.zeros(len(LANDMARKS)), stand_weight=np.zeros(len(LANDMARKS)),
         near=np.zeros(0, np.int64), near_normal=np.zeros((0, 3)), reading=np.zeros((0, 3)),
-        reading_weight=0.0, reading_kernel=DEPTH_KERNEL_M, reading_outside=1.0,
+        reading_weight=0.0, reading_kernel=DEPTH_KERNEL_M, outside=1.0,
         prior=_floats(anatomy.natural), prior_weight=_floats(prior * 0.5 / anatomy.spread),
         lowest=_floats(anatomy.lowest), highest=_floats(anatomy.highest), limit_weight=float(1.0 / LIMIT_RAD),
         before=_floats(before.angles), before_weight=before_weight, before_turn=_floats(before.turn),
@@ -137,14 +138,16 @@ def with_floor(goal: Goal, soles: np.ndarray, weights: np.ndarray, floor: np.nda
 def towards(landmarks: Landmarks, camera: Camera) -> np.ndarray:
     """(3, 3) from MediaPipe's world axes to the camera's.
 
-    It sees the person in a crop of its own, as if looked at straight: the axes turn with the ray to the hips.
+    It sees the person in a crop of its own, as if looked at straight: the axes turn with the ray to the hips. And it
+    sees everybody leaning towards the camera, feet too far away and heads too near, by `LEANS_RAD`.
     """
     hips = landmarks.pixels[[23, 24]].mean(axis=0)
     ray = np.linalg.inv(camera.K) @ np.array([hips[0], hips[1], 1.0])
     ray /= np.linalg.norm(ray)
     across = np.hypot(ray[0], ray[1])
     axis = np.array([-ray[1], ray[0], 0.0]) / max(across, 1e-12)
-    return exp_rotation(axis * np.arctan2(across, ray[2]))
+    upright = exp_rotation(np.array([-LEANS_RAD, 0.0, 0.0]))
+    return exp_rotation(axis * np.arctan2(across, ray[2])) @ upright
 
 
 def cloud_from(depth_m: np.ndarray, mask: np.ndarray, camera: Camera, seed: int = 0) -> Cloud:
