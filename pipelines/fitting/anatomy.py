@@ -189,8 +189,8 @@ AT_JOINTS: dict[str, tuple[tuple[str, ...], str]] = {
 }
 
 # Where MediaPipe sees each landmark, seen from our joint or vertex: x outwards, y up, z forwards in the rest pose of
-# the joint that carries it, centimetres. Shoulder to ankle: tests/benchmarks/landmark_offsets.py on the studio's ada and
-# ben, captured and walking; face, hands and feet: seven clips of six real people, fitted with the table, twice.
+# the joint that carries it, centimetres. Shoulder to ankle: tests/benchmarks/landmark_offsets.py on the studio's ada
+# and ben, captured and walking; face, hands and feet: seven clips of six real people, fitted with the table, twice.
 SHIFT_CM: dict[str, tuple[float, float, float]] = {
     "shoulder": (-0.2, 2.0, 0.5),
     "elbow": (-0.7, 1.2, 0.7),

@@ -16,6 +16,7 @@ from pipelines.fitting.turns import exp_rotation, log_rotation
 
 FORGET_S = 0.5                          # without the person for longer, the pose is looked for afresh
 STILL_S = 0.12                          # how fast a guessed motion dies away
+LIVE_READINGS, LIVE_DEPTH_ITERATIONS = 150, 2    # of the depth image, per frame
 LIVE_COST = 400.0                       # of the landmarks alone; beyond it a live frame is also tried afresh
 LIVE_ANGLE_RAD, LIVE_TURN_RAD, LIVE_PLACE_M = 3.0, 2.5, (0.5, 0.5, 0.35)    # expected misses of the guess, per second
 
@@ -109,7 +110,8 @@ class LiveFit:
         if cost > LIVE_COST:
             state = self.model.fit(replace(sight, cloud=None), last, max(1.0, step_s / 0.04))
         if sight.cloud is not None:
-            state = self.model.solve(self.model.goal(sight, state, anchor), state, self.iterations)[0]
+            thin = replace(sight, cloud=_thinned(sight.cloud))
+            state = self.model.solve(self.model.goal(thin, state, anchor), state, LIVE_DEPTH_ITERATIONS)[0]
         return state
 
     def _guess(self, last: State, step_s: float) -> State:
@@ -123,3 +125,8 @@ class LiveFit:
         turned = log_rotation(np.ascontiguousarray(last.turn @ before.turn.T))
         return State(last.angles + share * (last.angles - before.angles), exp_rotation(share * turned) @ last.turn,
                      last.place + share * (last.place - before.place))
+
+
+def _thinned(cloud: Cloud) -> Cloud:
+    """At most `LIVE_READINGS` of the readings, which are in random order."""
+    return Cloud(cloud.points[:LIVE_READINGS], cloud.normals[:LIVE_READINGS])
