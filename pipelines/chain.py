@@ -7,6 +7,7 @@ chain. Whether a file exists decides nothing.
 
 from __future__ import annotations
 
+import os.path
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -308,8 +309,8 @@ def _identity(stage: Stage, options: Any, kept: Version | None, typed: Mapping[s
 
 
 def _file_identity(value: Any) -> Any:
-    path = Path(value) if isinstance(value, str) and value else None
-    return f"sha256:{content_digest(path)}" if path and path.exists() else value
+    there = isinstance(value, str) and value and os.path.exists(value)
+    return f"sha256:{content_digest(Path(value))}" if there else value
 
 
 def _recorded(stage: Stage, options: Any, kept: Version | None, typed: Mapping[str, Any]) -> dict[str, Any]:

@@ -340,7 +340,7 @@ def test_pictures_without_their_partner_are_left_out_and_counted(recorded: Calla
     assert numbers(frames) == [1, 2, 3, 6, 8]
     np.testing.assert_allclose([frame.time_s for frame in frames], np.array([0, 1, 2, 5, 7]) * 0.033333, atol=1e-5)
     assert footage.notes is not None
-    assert footage.notes() == ["3 colour pictures without depth and 2 depth pictures without colour were left out."]
+    assert footage.notes() == ["Left out: 3 colour pictures without depth and 2 depth pictures without colour."]
 
 
 @pytest.mark.parametrize("share", [0.35, 0.6, 0.93])
@@ -354,7 +354,7 @@ def test_of_a_recording_cut_off_what_is_whole_is_used(recorded: Callable[..., Pa
     assert abs(len(frames) - 12 * share) < 1.5
     assert footage.notes is not None
     told = footage.notes()[0]
-    assert told.startswith("recording.mkv is cut off after 0.") and f"the {len(frames)} whole frames" in told
+    assert told.startswith("recording.mkv is cut off after 0.") and f"{len(frames)} whole frames are used" in told
 
 
 def test_a_recording_that_was_never_closed_is_told_to_be_cut_off(tmp_path: Path) -> None:
@@ -382,7 +382,7 @@ def test_a_damaged_picture_is_left_out_and_counted(recorded: Callable[..., Path]
     path.write_bytes(bytes(content))
     footage = open_k4a(Request(str(path)))
     assert numbers(list(footage.frames)) == [0, 2, 3]
-    assert footage.notes is not None and footage.notes() == ["1 damaged pictures were left out."]
+    assert footage.notes is not None and footage.notes() == ["Left out: 1 damaged picture."]
 
 
 def test_without_its_calibration_a_recording_is_refused(recorded: Callable[..., Path]) -> None:
@@ -402,6 +402,13 @@ def test_without_its_calibration_a_recording_is_refused(recorded: Callable[..., 
      .__setitem__(2, -0.5), "focal lengths -0.5"),
     (lambda stored: stored["CalibrationInformation"]["Cameras"][0]["Intrinsics"]["ModelParameters"]
      .__setitem__(10, 0.1), "centred on"),
+    (lambda stored: stored["CalibrationInformation"]["Cameras"][1]["Rt"].__setitem__("Rotation", [0] * 9),
+     "no rotation"),
+    (lambda stored: stored["CalibrationInformation"]["Cameras"][1]["Rt"].__setitem__("Translation", [-32, -2, 4]),
+     "32.311 m apart"),
+    (lambda stored: stored["CalibrationInformation"]["Cameras"][1]["Intrinsics"]["ModelParameters"]
+     .__setitem__(3, 10**400), "too large"),
+    (lambda stored: stored["CalibrationInformation"].__setitem__("Cameras", [3]), "text for a number"),
     (lambda stored: stored["CalibrationInformation"]["Cameras"][0]["Intrinsics"]
      .__setitem__("ModelType", "CALIBRATION_LensDistortionModelRational6KT"), "the lens model .*Rational6KT"),
 ])
@@ -463,7 +470,13 @@ def test_only_its_tags_make_a_file_a_kinect_recording(tmp_path: Path) -> None:
         open_k4a(Request(str(tmp_path / "absent.mkv")))
 
 
-def test_a_field_of_view_told_by_hand_is_not_used_and_that_is_said(recorded: Callable[..., Path]) -> None:
-    footage = open_k4a(Request(str(recorded(captures(1))), fov_deg=60))
-    list(footage.frames)
-    assert footage.notes is not None and footage.notes()[-1].startswith("--fov-deg was not used")
+def test_a_field_of_view_told_by_hand_contradicts_the_calibration(recorded: Callable[..., Path]) -> None:
+    with pytest.raises(AnrError, match=r"--fov-deg 60 contradicts the calibration in .*: 92\.\d degrees"):
+        open_k4a(Request(str(recorded(captures(1))), fov_deg=60))
+
+
+def test_a_track_of_an_unknown_format_is_refused(recorded: Callable[..., Path]) -> None:
+    path = recorded(captures(2))
+    path.write_bytes(path.read_bytes().replace(b"b16g", b"b?6g"))
+    with pytest.raises(AnrError, match="no format that is known"):
+        open_k4a(Request(str(path)))

@@ -169,6 +169,21 @@ def test_a_folder_without_pictures_tells_the_three_layouts(tmp_path: Path, conte
     assert all(word in error.hint for word in ("jpg", "intrinsic.json", "rgb.txt"))
 
 
+def test_a_picture_too_large_for_any_camera_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    folder = picture_folder(tmp_path / "pictures", ["1.png", "2.png"])
+    assert "1.png is not a picture that can be read" in refusal(folder).message
+
+
+def test_names_too_long_for_the_file_system_are_only_missing(tmp_path: Path) -> None:
+    assert "There is no recording at" in refusal(tmp_path / ("x" * 300)).message
+    picture_folder(tmp_path / "tum", ["1.png"])
+    (tmp_path / "tum" / "rgb.txt").write_text(f"0 {'z' * 5000}")
+    assert "is missing, but" in refusal(tmp_path / "tum").message
+
+
 def test_a_broken_picture_is_named(tmp_path: Path) -> None:
     folder = picture_folder(tmp_path / "shots", [f"{n}.png" for n in range(24)])
     (folder / "5.png").write_bytes(b"not a picture")
@@ -243,7 +258,12 @@ def test_counts_that_differ_are_said(tmp_path: Path) -> None:
         ({"intrinsic_matrix": [200, 0, 80]}, "cannot be used"),
         ({"width": None}, "cannot be used"),
         ({"distortion": [0.1, 0.2, 0.3]}, "distortion has 3 numbers"),
+        ({"distortion": [1e308, 0, 0, 0]}, "distortion has 4 numbers"),
+        ({"width": float("inf")}, "infinity"),
+        ({"width": 10**9}, "not a pinhole camera"),
+        ({"intrinsic_matrix": [10**400, 0, 0, 0, 210, 0, 80, 48, 1]}, "too large"),
         ({"depth_scale": 0}, "depth_scale is 0"),
+        ({"depth_scale": 1e-300}, "depth_scale is 1e-300"),
         ({"fps": "fast"}, "fps is 'fast'"),
         ({"depth": {"width": 8, "height": 8, "intrinsic_matrix": [9, 0, 0, 0, 9, 0, 4, 4, 1]}}, "16 numbers"),
     ],

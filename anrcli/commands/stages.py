@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -125,8 +126,8 @@ def with_new_recording(workspace: Workspace, person: str, typed: dict[str, Any])
     if "source" not in typed:
         return typed
     before = newest_version(workspace.person_place(person, "capture"))
-    path = Path(typed["source"])
-    identity = f"sha256:{content_digest(path)}" if path.exists() else typed["source"]
+    source = typed["source"]
+    identity = f"sha256:{content_digest(Path(source))}" if os.path.exists(source) else source
     if before is None or before.made_from["options"]["source"] == identity:
         return typed
     return {**{each.name: each.default for each in fields(STAGES["capture"].Options)}, **typed}

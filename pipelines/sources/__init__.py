@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,6 +56,11 @@ class Catalogue:
     picture: Path
 
 
+def counted(count: int, what: str) -> str:
+    """`1 frame`, `2 frames`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def catalogue_of(spec: str, folder: Path) -> Catalogue | None:
     """What there is to choose from, asked for with `NAME:list`; None for a recording, which `open_source` opens."""
     name, _, asked = spec.partition(":")
@@ -70,7 +76,7 @@ def open_source(request: Request) -> Footage:
     for source in SOURCES.values():
         if source.fits(request.spec):
             return source.open(request)
-    if not Path(request.spec).exists():
+    if not os.path.exists(request.spec):            # unlike Path.exists, also for a name too long for the file system
         raise AnrError(
             f"There is no recording at {request.spec}.", hint=f"Check the path. --source takes {_examples()}."
         )
@@ -163,7 +169,7 @@ def _is_camera(name: str) -> Callable[[str], bool]:
 def _is_k4a_recording(spec: str) -> bool:
     """Only an .mkv is looked into: other endings need no FFmpeg to be told apart."""
     path = Path(spec)
-    if path.suffix.lower() != ".mkv" or not path.is_file():
+    if path.suffix.lower() != ".mkv" or not os.path.isfile(spec):
         return False
     from pipelines.sources.k4a_recording import is_k4a
 
@@ -171,7 +177,8 @@ def _is_k4a_recording(spec: str) -> bool:
 
 
 def _is_rgbd_folder(spec: str) -> bool:
-    parts = [(Path(spec) / name).exists() for name in ("color", "depth", "intrinsic.json", "camera_intrinsic.json")]
+    names = ("color", "depth", "intrinsic.json", "camera_intrinsic.json")
+    parts = [os.path.exists(os.path.join(spec, name)) for name in names]
     return sum(parts) >= 2 or any(parts[2:])        # a part may be missing: then that is told
 
 
@@ -181,11 +188,11 @@ SOURCES: dict[str, Source] = {source.name: source for source in (
            _studio_catalogue),
     Source("kinect", "kinect[:N]", _is_camera("kinect"), _open_kinect),
     Source("webcam", "webcam[:N]", _is_camera("webcam"), _open_webcam),
-    Source("tum_folder", "a TUM folder (rgb.txt, depth.txt)", lambda spec: (Path(spec) / "rgb.txt").is_file(),
-           _open_tum_folder),
+    Source("tum_folder", "a TUM folder (rgb.txt, depth.txt)",
+           lambda spec: os.path.isfile(os.path.join(spec, "rgb.txt")), _open_tum_folder),
     Source("rgbd_folder", "an RGB-D folder (color/, depth/, intrinsic.json)", _is_rgbd_folder, _open_rgbd_folder),
-    Source("image_folder", "a folder of pictures", lambda spec: Path(spec).is_dir(), _open_image_folder),
+    Source("image_folder", "a folder of pictures", lambda spec: os.path.isdir(spec), _open_image_folder),
     Source("k4a_recording", "an Azure Kinect recording (.mkv)", _is_k4a_recording, _open_k4a),
     # Any other file is tried as a video: what counts is what is in it, not how it is called.
-    Source("video", "a video (" + " ".join(VIDEO_SUFFIXES) + ")", lambda spec: Path(spec).is_file(), _open_video),
+    Source("video", "a video (" + " ".join(VIDEO_SUFFIXES) + ")", lambda spec: os.path.isfile(spec), _open_video),
 )}

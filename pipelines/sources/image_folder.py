@@ -12,7 +12,7 @@ import numpy as np
 from pipelines.core.errors import AnrError
 from pipelines.core.records import Footage, Frame
 from pipelines.sources import Request
-from pipelines.sources.lens import camera_of, exif_of, stored_size, written_in_picture
+from pipelines.sources.lens import broken, camera_of, exif_of, stored_size, written_in_picture
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 FOLDER_FPS = 30.0                       # where nobody says how fast the pictures were taken
@@ -64,7 +64,7 @@ def read_upright(path: Path, size: tuple[int, int]) -> np.ndarray:
             if picture.mode.startswith("I;16"):         # Pillow would cut 16-bit grey at 255
                 picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
             picture = picture.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
+    except broken() as error:
         raise AnrError(f"{path} is not a picture that can be read whole ({error}).",
                        hint="Export it again, or take it out.") from error
     if picture.size != size:

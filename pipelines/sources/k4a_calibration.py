@@ -36,6 +36,8 @@ COLOUR_WINDOWS: dict[str, Window] = {
 }
 MODEL = "BrownConrady"                  # the one all devices carry; the others bend tangentially by other amounts
 PURPOSES = {"depth": "CALIBRATION_CameraPurposeDepth", "colour": "CALIBRATION_CameraPurposePhotoVideo"}
+ROUND = 1e-3                            # how far from a rotation the nine numbers of one may be: they have few digits
+FAR_M = 1.0                             # between the two cameras of one device; they are 32 mm apart
 REMEDY = "The file may be damaged: copy it again, or record again with k4arecorder or anr capture --source kinect."
 
 
@@ -67,7 +69,7 @@ def read_calibration(raw: bytes | str, depth_mode: str, colour_mode: str, where:
               for name, purpose in PURPOSES.items()}
         return Rig(_camera(of["depth"], DEPTH_WINDOWS[depth_mode], where),
                    _camera(of["colour"], COLOUR_WINDOWS[resolution], where))
-    except (ValueError, KeyError, TypeError, StopIteration) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, StopIteration) as error:
         reason = "one of its two cameras is missing" if isinstance(error, StopIteration) else _told(error)
         raise AnrError(f"{where} cannot be used as a calibration: {reason}.", hint=REMEDY) from error
 
@@ -83,6 +85,11 @@ def _camera(stored: dict[str, Any], window: Window, where: str) -> Camera:
         raise ValueError(f"{numbers.size} lens parameters (14), {turn.size} + {place.size} numbers of place (9 + 3)")
     if not all(np.isfinite(part).all() for part in (numbers, turn, place)) or min(numbers[2:4]) <= 0:
         raise ValueError(f"focal lengths {numbers[2]:g} and {numbers[3]:g}, or a number that is none")
+    R = turn.reshape(3, 3)
+    if np.abs(R @ R.T - np.eye(3)).max() > ROUND or np.linalg.det(R) < 0:
+        raise ValueError(f"{np.round(turn, 4).tolist()} is no rotation")
+    if np.linalg.norm(place) > FAR_M:
+        raise ValueError(f"its cameras are {np.linalg.norm(place):g} m apart")
     cx, cy, fx, fy, k1, k2, k3, k4, k5, k6, codx, cody, p2, p1 = numbers
     if codx or cody:
         raise ValueError(f"the lens is centred on ({codx:g}, {cody:g}) instead of its axis")
@@ -90,11 +97,15 @@ def _camera(stored: dict[str, Any], window: Window, where: str) -> Camera:
     K = np.array([[fx * whole_width, 0, cx * whole_width - left], [0, fy * whole_height, cy * whole_height - top],
                   [0, 0, 1]])
     world_to_camera = np.eye(4)
-    world_to_camera[:3, :3], world_to_camera[:3, 3] = turn.reshape(3, 3), place
+    world_to_camera[:3, :3], world_to_camera[:3, 3] = R, place
     return Camera(K, width, height, world_to_camera, np.array([k1, k2, p1, p2, k3, k4, k5, k6]))
 
 
 def _told(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is damaged ({error.msg}, character {error.pos})"
+    if isinstance(error, TypeError):                     # Python's own words are about Python
+        return "a part of it is not what it should be (text for a number, or a list cut short)"
     return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
 
 

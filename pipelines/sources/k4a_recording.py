@@ -21,9 +21,10 @@ import numpy as np
 
 from pipelines.core.errors import AnrError
 from pipelines.core.records import Footage, Frame
-from pipelines.sources import Request
+from pipelines.sources import Request, counted
 from pipelines.sources.k4a_calibration import Rig, read_calibration
 from pipelines.sources.k4a_pictures import FORMATS, Registration, decode_colour, made_ahead
+from pipelines.sources.lens import refuse_fov
 
 PAIR_SHARE = 0.25                       # of a frame: colour and depth this close in time are one capture, as in the SDK
 PATIENCE_S = 1.0                        # a picture whose partner has not come within this has none
@@ -53,11 +54,12 @@ def open_k4a(request: Request) -> Footage:
     path = Path(request.spec)
     with closing(_open_container(path)) as container:
         recording = _describe(container, path)
+    refuse_fov(request.fov_deg, recording.rig.colour, f"the calibration in {path}")
     registration = Registration.of(recording.rig, request.max_side)
     reading = _Reading()
 
     def notes() -> list[str]:
-        return reading.sentences(path, request)
+        return reading.sentences(path)
 
     return Footage(
         camera=registration.camera,
@@ -96,19 +98,18 @@ class _Reading:
     damaged: int = 0
     cut_off_at_s: float | None = None
 
-    def sentences(self, path: Path, request: Request) -> list[str]:
+    def sentences(self, path: Path) -> list[str]:
         """For the person, once all frames were read."""
         told = []
         if self.cut_off_at_s is not None:
-            told.append(f"{path.name} is cut off after {self.cut_off_at_s:.1f} s: the {self.used} whole frames before "
-                        "that are used.")
-        if self.colour_alone or self.depth_alone:
-            told.append(f"{self.colour_alone} colour pictures without depth and {self.depth_alone} depth pictures "
-                        "without colour were left out.")
+            told.append(f"{path.name} is cut off after {self.cut_off_at_s:.1f} s: of what is before that, "
+                        f"{counted(self.used, 'whole frame')} {'is' if self.used == 1 else 'are'} used.")
+        alone = [f"{counted(count, kind + ' picture')} without {other}" for count, kind, other in (
+            (self.colour_alone, "colour", "depth"), (self.depth_alone, "depth", "colour")) if count]
+        if alone:
+            told.append(f"Left out: {' and '.join(alone)}.")
         if self.damaged:
-            told.append(f"{self.damaged} damaged pictures were left out.")
-        if request.fov_deg is not None:
-            told.append("--fov-deg was not used: the recording carries its own calibration.")
+            told.append(f"Left out: {counted(self.damaged, 'damaged picture')}.")
         return told
 
 
@@ -131,8 +132,8 @@ def _describe(container: Any, path: Path) -> _Recording:
             raise AnrError(f"{path} has no {name} track.",
                            hint=f"Record colour and depth (k4arecorder -c 720p -d NFOV_UNBINNED). "
                                 f"{AS_VIDEO.format(path=path) if name == 'depth' else ''}".strip())
-    if depth.codec_context.name != "rawvideo" or not str(depth.codec_context.pix_fmt).startswith("gray16"):
-        kind = f"{depth.codec_context.name}, {depth.codec_context.pix_fmt}"
+    if _codec(depth) != "rawvideo" or not str(depth.codec_context.pix_fmt).startswith("gray16"):
+        kind = _codec(depth) + (f", {depth.codec_context.pix_fmt}" if depth.codec_context else "")
         raise AnrError(f"The depth of {path} is not 16-bit ({kind}): millimetres do not fit into it.",
                        hint="It was converted by a program that does not know depth; use the original recording.")
     tags = {key: value for part in (container, colour, depth) for key, value in part.metadata.items()}
@@ -143,7 +144,7 @@ def _describe(container: Any, path: Path) -> _Recording:
                        hint=f"This version reads {', '.join(FORMATS)}.")
     rig = read_calibration(_calibration(container, path), depth_mode, colour_mode, f"The calibration in {path}")
     for stream, camera, name in ((colour, rig.colour, "colour"), (depth, rig.depth, "depth")):
-        size = (stream.codec_context.width, stream.codec_context.height)
+        size = (stream.codec_context.width, stream.codec_context.height) if stream.codec_context else (0, 0)
         if size != (camera.width, camera.height):
             raise AnrError(f"The {name} of {path} is {size[0]}x{size[1]}, but its mode means "
                            f"{camera.width}x{camera.height}.", hint="Use the original recording, not a converted one.")
@@ -164,6 +165,11 @@ def _track(videos: list[Any], name: str) -> Any:
     """The video track named so, by its tag or title."""
     return next((stream for stream in videos
                  if f"K4A_{name}_TRACK" in stream.metadata or stream.metadata.get("title") == name), None)
+
+
+def _codec(stream: Any) -> str:
+    """Its name; damage can make it one that FFmpeg does not know."""
+    return stream.codec_context.name if stream.codec_context else "no format that is known"
 
 
 def _seconds(tags: dict[str, str], name: str, path: Path) -> float:

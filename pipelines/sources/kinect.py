@@ -23,6 +23,7 @@ from pipelines.core.records import Camera, Footage, Frame
 from pipelines.sources import Request
 from pipelines.sources.k4a_calibration import read_calibration
 from pipelines.sources.k4a_pictures import Registration, decode_colour, made_ahead
+from pipelines.sources.lens import refuse_fov
 
 FPS = 30.0
 DEPTH_MODE = "NFOV_UNBINNED"
@@ -55,6 +56,7 @@ def open_kinect(request: Request) -> Footage:
     device = _started(pyk4a, number, resolution, request.spec)
     try:
         rig = read_calibration(device.calibration_raw, DEPTH_MODE, resolution, f"The calibration of {request.spec}")
+        refuse_fov(request.fov_deg, rig.colour, f"the calibration of {request.spec}")
         shooting = _Shooting(pyk4a, device, request.spec, rig.colour, Registration.of(rig, request.max_side))
         shooting.wait_for_first()
         named = _named(pyk4a, device, request.spec)

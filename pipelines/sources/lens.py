@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.core.errors import AnrError
 from pipelines.core.records import Camera
 from pipelines.sources import ASSUMED
 
@@ -40,6 +41,14 @@ def camera_of(width: int, height: int, fov_deg: float | None, found: tuple[float
         told = f"{ASSUMED}: {ASSUMED_FOV_DEG:g} degrees across the longer side (--fov-deg tells it)"
     K = np.array([[focal_px, 0, width / 2], [0, focal_px, height / 2], [0, 0, 1]])
     return Camera(K, width, height), told
+
+
+def refuse_fov(fov_deg: float | None, camera: Camera, who: str) -> None:
+    """--fov-deg beside a camera that `who` knows: one of the two is wrong, and nobody here knows which."""
+    if fov_deg is not None:
+        known_deg = math.degrees(2 * math.atan(camera.width / 2 / camera.K[0, 0]))
+        raise AnrError(f"--fov-deg {fov_deg:g} contradicts {who}: {known_deg:.1f} degrees across the width.",
+                       hint="Leave it out; or mend the calibration, where that is wrong.")
 
 
 def written_in_video(metadata: Mapping[str, str]) -> tuple[float, str] | None:
@@ -76,28 +85,35 @@ def exif_of(path: Path) -> tuple[int, dict[int, Any]]:
 
     Pictures without EXIF, and files that are no pictures, give (1, {}).
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path) as picture:
             tags = picture.getexif()
             turned = tags.get(ORIENTATION, 1)
             return turned if turned in range(1, 9) else 1, dict(tags.get_ifd(EXIF))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):      # PIL raises SyntaxError for broken headers
+    except broken():
         return 1, {}
 
 
 def stored_size(path: Path) -> tuple[int, int]:
     """(width, height) of a picture as it is stored, before it is turned upright; (0, 0) for what is no picture."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path) as picture:
             # Pillow tells the size of a TIFF as it will be once turned.
             turned = picture.format == "TIFF" and picture.getexif().get(ORIENTATION, 1) >= 5
             return (picture.height, picture.width) if turned else (picture.width, picture.height)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+    except broken():
         return 0, 0
+
+
+def broken() -> tuple[type[Exception], ...]:
+    """What Pillow raises for no picture, a damaged one (SyntaxError, of all things), and one of over 178 megapixels."""
+    from PIL import Image
+
+    return OSError, SyntaxError, ValueError, Image.DecompressionBombError
 
 
 def _by_diagonal(equivalent_mm: float, where: str) -> tuple[float, str]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any
 
 from pipelines.core.errors import AnrError
 from pipelines.core.records import Footage
 from pipelines.core.storage import read_json
-from pipelines.sources import Request
+from pipelines.sources import Request, counted
 from pipelines.sources.image_folder import FOLDER_FPS, natural_order, part_of
-from pipelines.sources.rig import MM, Rig, Shot, footage_of, positive_number, rig_from_json
+from pipelines.sources.lens import refuse_fov
+from pipelines.sources.rig import MM, Shot, footage_of, positive_number, rig_from_json
 
 LAYOUT = "An RGB-D folder holds color/ (jpg or png), depth/ (16-bit png with the same names) and intrinsic.json."
 CALIBRATIONS = ("intrinsic.json", "camera_intrinsic.json")
@@ -31,7 +31,7 @@ def open_rgbd_folder(request: Request) -> Footage:
         raise AnrError(f"{folder} is not an RGB-D folder: intrinsic.json is missing.", hint=LAYOUT)
     stored = read_json(path)
     rig = rig_from_json(stored, path, units_per_m=MM)
-    refuse_fov(request, rig, path)
+    refuse_fov(request.fov_deg, rig.colour, str(path))
     fps = request.folder_fps or positive_number(stored, "fps", FOLDER_FPS, path)
     pairs, notes = _pairs(folder)
     wanted = part_of(pairs, fps, request)
@@ -45,13 +45,6 @@ def open_rgbd_folder(request: Request) -> Footage:
 def calibration_in(folder: Path) -> Path | None:
     """The file that tells the lenses; None where there is none."""
     return next((folder / name for name in CALIBRATIONS if (folder / name).is_file()), None)
-
-
-def refuse_fov(request: Request, rig: Rig, path: Path) -> None:
-    """--fov-deg beside a calibration file: one of the two is wrong, and nobody here knows which."""
-    if request.fov_deg is not None:
-        raise AnrError(f"--fov-deg {request.fov_deg:g} contradicts {path}, which knows the lens: {rig.fov_deg:.1f} "
-                       "degrees across the width.", hint=f"Leave it out, or mend intrinsic_matrix in {path.name}.")
 
 
 def _pairs(folder: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
@@ -68,13 +61,9 @@ def _pairs(folder: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
     missing = [path.stem for path in colors if path.stem not in depths]
     if missing:
         more = f" and {len(missing) - 1} more are missing" if len(missing) > 1 else " is missing"
-        raise AnrError(f"{folder} is not a whole RGB-D folder: color/ holds {_count(colors)}, depth/ {len(depths)}; "
-                       f"depth/{missing[0]}.png{more}.", hint=LAYOUT)
+        raise AnrError(f"{folder} is not a whole RGB-D folder: color/ holds {counted(len(colors), 'picture')}, "
+                       f"depth/ {len(depths)}; depth/{missing[0]}.png{more}.", hint=LAYOUT)
     unused = len(depths) - len(colors)
-    notes = [f"depth/ holds {len(depths)} pictures, color/ {len(colors)}: {unused} depth pictures have no colour "
-             "and were left out."] if unused else []
+    notes = [f"depth/ holds {len(depths)} pictures, color/ {len(colors)}: {counted(unused, 'depth picture')} without "
+             f"colour {'was' if unused == 1 else 'were'} left out."] if unused else []
     return [(path, depths[path.stem]) for path in colors], notes
-
-
-def _count(paths: list[Any]) -> str:
-    return f"{len(paths)} picture{'s' if len(paths) != 1 else ''}"

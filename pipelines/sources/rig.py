@@ -8,7 +8,6 @@ metres: where a point of the depth camera's frame lies in the colour camera's}.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 MM = 1000.0                             # depth units per metre where nothing is said
 COLUMN_BY_COLUMN = "Matrices are written column by column: [fx, 0, 0, 0, fy, 0, cx, cy, 1]; docs/capture.md shows all."
 SPEAKS_METRES_UP_TO = 20.0              # a depth camera further away from the colour camera is a wrong unit
+LARGEST_SIDE = 20_000                   # pixels: no camera has more, and a broken file must not ask for the memory
+LARGEST_NUMBER = 1e6                    # of K, of a lens and of a scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +38,6 @@ class Rig:
     colour: Camera                      # may have distortion; stands at the origin
     depth: Camera | None                # where depth has a camera of its own; None = registered to colour
     units_per_m: float
-
-    @property
-    def fov_deg(self) -> float:
-        """Across the width of the colour picture."""
-        return math.degrees(2 * math.atan(self.colour.width / 2 / self.colour.K[0, 0]))
 
 
 @dataclass(frozen=True)
@@ -68,8 +64,9 @@ def rig_from_json(stored: Any, path: Path, units_per_m: float) -> Rig:
 
 def positive_number(stored: dict[str, Any], name: str, otherwise: float, path: Path) -> float:
     value = stored.get(name, otherwise)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
-        raise AnrError(f"{path} cannot be used: {name} is {value!r}.", hint=f"{name} is a number above zero.")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and 1 / LARGEST_NUMBER <= value <= LARGEST_NUMBER):
+        raise AnrError(f"{path} cannot be used: {name} is {value!r:.40}.", hint=f"{name} is a number above zero.")
     return float(value)
 
 
@@ -154,14 +151,15 @@ def _camera(stored: dict[str, Any], path: Path, world_to_camera: np.ndarray) -> 
         K = np.array(stored["intrinsic_matrix"], float).reshape(3, 3).T     # stored column by column
         width, height = int(stored["width"]), int(stored["height"])
         distortion = np.array(stored.get("distortion", []), float).ravel()
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise AnrError(f"{path} cannot be used: {missing}.", hint=COLUMN_BY_COLUMN) from error
-    if len(distortion) not in MODEL_SIZES or not np.isfinite(distortion).all():
-        raise AnrError(f"{path} cannot be used: distortion has {len(distortion)} numbers.",
+    if len(distortion) not in MODEL_SIZES or not (np.abs(distortion) < LARGEST_NUMBER).all():
+        raise AnrError(f"{path} cannot be used: distortion has {len(distortion)} numbers: {distortion[:8].tolist()}.",
                        hint="4, 5 or 8 numbers in OpenCV's order: k1 k2 p1 p2 k3 k4 k5 k6.")
-    pinhole = K[0, 0] > 0 and K[1, 1] > 0 and abs(K[2, 2] - 1) < 1e-6 and not np.any(K[2, :2])
-    if not (np.isfinite(K).all() and pinhole and width > 0 and height > 0):
+    pinhole = min(K[0, 0], K[1, 1]) > 1e-3 and abs(K[2, 2] - 1) < 1e-6 and not np.any(K[2, :2])
+    if not ((np.abs(K) < LARGEST_NUMBER).all() and pinhole and min(width, height) > 0
+            and max(width, height) <= LARGEST_SIDE):
         raise AnrError(f"{path} is not a pinhole camera: {width}x{height}, K = {K.tolist()}.", hint=COLUMN_BY_COLUMN)
     return Camera(K, width, height, world_to_camera=world_to_camera, distortion=distortion)
 
@@ -170,7 +168,7 @@ def _transform(stored: dict[str, Any], path: Path) -> np.ndarray:
     """(4, 4) depth camera to colour camera, metres."""
     try:
         T = np.array(stored["depth_to_color"], float).reshape(4, 4).T
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise AnrError(f"{path} cannot be used: depth_to_color must be 16 numbers, column by column.",
                        hint=COLUMN_BY_COLUMN) from error
     rigid = np.abs(T[:3, :3] @ T[:3, :3].T - np.eye(3)).max() < 1e-3 and np.linalg.det(T[:3, :3]) > 0

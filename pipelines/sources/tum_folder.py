@@ -9,6 +9,7 @@ source  TUM RGB-D benchmark, "File formats" and "Intrinsic camera calibration of
 from __future__ import annotations
 
 import math
+import os.path
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +20,8 @@ from pipelines.core.records import Camera, Footage
 from pipelines.core.storage import read_json
 from pipelines.sources import ASSUMED, Request
 from pipelines.sources.image_folder import FOLDER_FPS
-from pipelines.sources.lens import camera_of, stored_size
-from pipelines.sources.rgbd_folder import calibration_in, refuse_fov
+from pipelines.sources.lens import camera_of, refuse_fov, stored_size
+from pipelines.sources.rgbd_folder import calibration_in
 from pipelines.sources.rig import Rig, Shot, footage_of, rig_from_json
 
 COLOUR_LIST, DEPTH_LIST = "rgb.txt", "depth.txt"
@@ -41,9 +42,10 @@ def open_tum_folder(request: Request) -> Footage:
         raise AnrError(f"{folder / COLOUR_LIST} lists no pictures.", hint=LINE)
     has_depth = (folder / DEPTH_LIST).is_file()
     shots, notes = _paired(folder, colors, _read_list(folder / DEPTH_LIST)) if has_depth else _alone(folder, colors)
-    missing = next((p for shot in shots for p in (shot.color, shot.depth) if p is not None and not p.is_file()), None)
+    listed = (path for shot in shots for path in (shot.color, shot.depth) if path is not None)
+    missing = next((path for path in listed if not os.path.isfile(path)), None)
     if missing is not None:
-        raise AnrError(f"{missing} is missing, but {folder} lists it.", hint="Copy the whole folder again.")
+        raise AnrError(f"{missing!s:.300} is missing, but {folder} lists it.", hint="Copy the whole folder again.")
     rig, told = _rig(folder, request, shots[0].color)
     begin_s = shots[0].time_s
     shots = [Shot(shot.time_s - begin_s - request.start_s, shot.color, shot.depth) for shot in shots]
@@ -113,7 +115,7 @@ def _rig(folder: Path, request: Request, first: Path) -> tuple[Rig, str]:
         if request.fov_deg is not None and told.startswith(ASSUMED):
             camera, told = camera_of(rig.colour.width, rig.colour.height, request.fov_deg, None)
             return replace(rig, colour=camera), told
-        refuse_fov(request, rig, path)
+        refuse_fov(request.fov_deg, rig.colour, str(path))
         return rig, told
     size = stored_size(first)
     if request.fov_deg is not None:
@@ -129,4 +131,4 @@ def _rig(folder: Path, request: Request, first: Path) -> tuple[Rig, str]:
 
 def _usual_fps(shots: list[Shot]) -> float:
     gaps_s = np.diff([shot.time_s for shot in shots])
-    return float(round(1.0 / np.median(gaps_s), 3)) if len(gaps_s) else FOLDER_FPS
+    return round(1.0 / max(float(np.median(gaps_s)), 1e-6), 3) if len(gaps_s) else FOLDER_FPS
