@@ -17,6 +17,7 @@ from pipelines.core.unfinished import forget_handed_over, frames_in, unfinished,
 
 FEWEST_FRAMES = 24                      # less gives no training and held-out parts worth the name
 COACH_S = 6.0                           # what the coach takes on two cores, MediaPipe's start included
+SMALLEST_SIDE = 64                      # pixels; in smaller pictures nobody is found
 LOOK_SIDE = 640                         # pixels; somebody in view is found in pictures reduced to this
 REMINDER = "Record only people who agreed to it, and to what their avatar will be used for."
 
@@ -93,7 +94,7 @@ def _judged(job: Job, folder: Path) -> dict[str, float]:
 
 def deliver(folder: Path, options: CaptureOptions) -> None:
     """AnrError for a recording that the coach refuses; the recording stays."""
-    forget_handed_over(folder.parent)
+    forget_handed_over(folder)
     if options.coach:
         from pipelines.coaching.telling import check_verdict
 
@@ -108,6 +109,7 @@ def _check(options: CaptureOptions) -> None:
     limits = [("--start", options.start, 0.0, 1e6), ("--seconds", options.seconds, 1e-3, 1e6),
               ("--max-frames", options.max_frames, FEWEST_FRAMES, 1e7), ("--height-m", options.height_m, 0.6, 2.6),
               ("--fov-deg", options.fov_deg, 5.0, 150.0), ("--track", options.track, 0, 99),
+              ("--max-side", options.max_side or None, SMALLEST_SIDE, 1e5),
               ("--folder-fps", options.folder_fps, 0.1, 1000.0), ("--countdown", options.countdown, 0.0, 600.0),
               ("--studio-fps", options.studio_fps, 1.0, 120.0), ("--studio-size", options.studio_size, 64, 2048),
               ("--studio-width", options.studio_width, 64, 2048), ("--studio-seed", options.studio_seed, 0, 2**31)]
@@ -132,8 +134,6 @@ def _say_lens(job: Job, footage: Footage) -> None:
     camera = footage.camera
     job.progress.note(f"{camera.width}x{camera.height} pixels, {footage.fps:.3g} frames/s, "
                       f"focal length {camera.K[0, 0]:.0f} px ({footage.intrinsics_from}).")
-    if job.options.height_m is None and not job.options.source.startswith("synthetic:"):
-        job.progress.note("The person's height is not known: pass --height-m for a body of the right size.")
 
 
 def _write(job: Job, footage: Footage, folder: Path) -> tuple[list[float], Mapping[str, np.ndarray]]:
@@ -146,14 +146,13 @@ def _write(job: Job, footage: Footage, folder: Path) -> tuple[list[float], Mappi
                              journal=footage.intrinsics_from if footage.live else "")
     with writer, closing(_frames(job, footage)) as frames:
         for frame in frames:
+            if not writer.times_s:
+                _say_scale(job, frame)
             writer.add(frame)
         writer.flush()
     for sentence in footage.notes() if footage.notes else ():
         job.progress.warn(sentence)
-    frame_count = len(writer.times_s)
-    if frame_count < FEWEST_FRAMES:
-        raise AnrError(f"{options.source} gives {frame_count} frames; at least {FEWEST_FRAMES} are needed.",
-                       hint="Record a few seconds or longer, or take more of it (--start, --seconds).")
+    _check_length(options, len(writer.times_s))
     truth = footage.truth() if footage.truth is not None else {}
     if truth:
         np.savez_compressed(folder / "truth.npz", **truth)
@@ -164,6 +163,22 @@ def _write(job: Job, footage: Footage, folder: Path) -> tuple[list[float], Mappi
                  intrinsics_known=not footage.intrinsics_from.startswith(ASSUMED), track=options.track,
                  background=footage.background)
     return writer.times_s, truth
+
+
+def _say_scale(job: Job, frame: Frame) -> None:
+    if frame.depth_m is None and job.options.height_m is None:
+        job.progress.note("The person's height is not known: pass --height-m for a body of the right size.")
+
+
+def _check_length(options: CaptureOptions, frames: int) -> None:
+    from pipelines.sources import counted
+
+    if not frames and options.start:
+        raise AnrError(f"--start {options.start:g} lies behind the end of {options.source}.",
+                       hint="Choose an earlier start.")
+    if frames < FEWEST_FRAMES:
+        raise AnrError(f"{options.source} gives {counted(frames, 'frame')}; at least {FEWEST_FRAMES} are needed.",
+                       hint="Record a few seconds or longer, or take more of it (--start, --seconds).")
 
 
 def _frames(job: Job, footage: Footage) -> Generator[Frame, None, None]:

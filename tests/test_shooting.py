@@ -47,12 +47,13 @@ class Listening(Progress):
         self.lines.append(text)
 
 
-def film(at: dict[int, Callable[[], None]], depth: bool = False, count: int | None = None) -> Iterator[Frame]:
+def film(at: dict[int, Callable[[], None]], depth: bool = False, count: int | None = None,
+         shade: int = 0) -> Iterator[Frame]:
     """Frames of a running clock, level by number; at some numbers something happens first."""
     for n in itertools.count() if count is None else range(count):
         at.get(n, lambda: None)()
         depth_m = np.full((48, 64), 1 + 0.01 * (n % 50), np.float32) if depth else None
-        yield Frame(n, 100 + n / FPS, np.full((48, 64, 3), n % 250, np.uint8), depth_m)
+        yield Frame(n, 100 + n / FPS, np.full((48, 64, 3), (n + shade) % 250, np.uint8), depth_m)
 
 
 def live(frames: Iterator[Frame], **more: Any) -> Footage:
@@ -234,8 +235,12 @@ def test_a_live_recording_survives_a_version_that_cannot_be_completed(
         patch.setattr("pipelines.chain.commit", lambda *_: fail(OSError(5, "Input/output error"))())
         with pytest.raises(OSError, match="Input/output"):
             bring_up_to_date(workspace, "capture", asked)
-    (left,) = unfinished_in(workspace.person_place("me", "capture"))
+    place = workspace.person_place("me", "capture")
+    (left,) = unfinished_in(place)
     assert len((left / "rgb.txt").read_text().splitlines()) == 30
+    camera(live(film({}, shade=9)))
+    assert bring_up_to_date(workspace, "capture", asked)[-1].made
+    assert unfinished_in(place) == [left]               # the next one, which is complete, takes only its own away
 
 
 def test_the_same_camera_typed_again_records_again(tmp_path: Path, camera: Any) -> None:

@@ -6,6 +6,7 @@ recording early (a crash, a full disk, the power) leaves what is on disk to be t
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 PREFIX = "unfinished-"
 COLOUR_LIST, DEPTH_LIST, CALIBRATION = "rgb.txt", "depth.txt", "intrinsic.json"
 JOURNAL = (COLOUR_LIST, DEPTH_LIST, CALIBRATION)    # what makes the folder a source, and is no part of a version
-HANDED_OVER = "complete"                # the file there that says all of it is in a version, or was about to be
+TELLING = ("capture.json", "color/00000.jpg")       # its times and its first picture: no two recordings share both
 
 
 @contextmanager
@@ -37,7 +38,6 @@ def unfinished(place: Path, into: Path, fewest: int, warn: Callable[[str], None]
         raise
     # Linked, not moved: until the version is complete, nothing is given up. `forget_handed_over` then removes this one.
     shutil.copytree(folder, into, copy_function=_link, ignore=shutil.ignore_patterns(*JOURNAL), dirs_exist_ok=True)
-    (folder / HANDED_OVER).touch()
 
 
 def unfinished_in(place: Path) -> list[Path]:
@@ -45,10 +45,15 @@ def unfinished_in(place: Path) -> list[Path]:
     return sorted(place.glob(f"{PREFIX}*"))
 
 
-def forget_handed_over(place: Path) -> None:
-    """Removes what has become a version."""
-    for marker in place.glob(f"{PREFIX}*/{HANDED_OVER}"):
-        shutil.rmtree(marker.parent)
+def forget_handed_over(version: Path) -> None:
+    """Removes what has become this version, and nothing else: another one may have been cut short at its very end."""
+    for folder in unfinished_in(version.parent):
+        if all(_same(folder / name, version / name) for name in TELLING):
+            shutil.rmtree(folder, ignore_errors=True)   # what is left of it, where a file is held open, is only told of
+
+
+def _same(a: Path, b: Path) -> bool:
+    return a.is_file() and b.is_file() and filecmp.cmp(a, b, shallow=False)
 
 
 def frames_in(folder: Path) -> int:
