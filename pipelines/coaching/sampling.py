@@ -19,8 +19,8 @@ from pipelines.media.recording import Recording
 
 LOOKS, MOST_LOOKS = 60, 120             # frames that are looked at: one a second of recordings over a minute
 SEARCHES = 6                            # frames in which everybody is looked for: 0.1 s each, 0.4 s with tiles
-MOST_TILED = 4                          # of these searches, with tiles
-SMALL_SHARE = 0.25                      # of the picture's longer side: smaller people are only found in tiles
+MOST_TILED = 2                          # of these searches, with tiles
+SMALL_SHARE = 0.25                      # of the picture's longer side: neighbours of smaller people need tiles
 SAME_PLACE = 0.6                        # of the smaller box within the larger: one person found twice
 WORK_PX = 1280                          # larger pictures are reduced to this longer side before anything is measured
 WIDER = 1.35                            # the window around somebody who may have walked on since the last look
@@ -95,25 +95,22 @@ class Watcher:
         return found
 
     def _everybody(self, image: np.ndarray) -> list[Detection]:
-        small = self._last is None or self._last.extent < SMALL_SHARE * max(image.shape[:2])
-        people = apart(self._search(image, tiles=small))
+        people = apart(find_people(image, self._model, tiles=False))
+        tallest = max((each.extent for each in people), default=0.0)
+        if tallest < SMALL_SHARE * max(image.shape[:2]) and self._tiled < MOST_TILED:
+            self._tiled += 1
+            people = apart(find_people(image, self._model, tiles=True))
         if len(people) > len(self.people_at):
             self.people_at = [float(each.centre[0] / image.shape[1]) for each in people]
         self.people_counts.append(len(people))
         return people
-
-    def _search(self, image: np.ndarray, tiles: bool) -> list[Detection]:
-        """Everyone in the picture; with tiles, which find smaller people, only a few times."""
-        tiles = tiles and self._tiled < MOST_TILED
-        self._tiled += tiles
-        return find_people(image, self._model, tiles=tiles)
 
     def _first(self, image: np.ndarray, people: list[Detection]) -> Detection | None:
         if self.track is None:
             found = self._model.detect(image, whole_window(image))
             return self._model.detect(image, window_around(found)) or found if found is not None else \
                 max(people, key=lambda each: each.extent, default=None)
-        people = people or self._search(image, tiles=False)
+        people = people or find_people(image, self._model, tiles=False)
         return people[min(self.track, len(people) - 1)] if people else None
 
     def _known(self, image: np.ndarray, people: list[Detection]) -> Detection | None:
@@ -124,7 +121,7 @@ class Watcher:
             return found
         if found is None and not people and self._model.detect(image, whole_window(image)) is None:
             return None                 # an empty picture is not searched for neighbours
-        others = people or self._search(image, tiles=False)
+        others = people or find_people(image, self._model, tiles=False)
         alike = [(self._likeness(image, each), each) for each in others]
         best = max(alike, key=lambda pair: pair[0], default=(0.0, None))
         return best[1] if best[0] > LOOKS_ALIKE else None
