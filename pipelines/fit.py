@@ -25,7 +25,6 @@ WORST_MEDIAN_SHARE = 0.05               # the gate: median landmark error over t
 MOST_LOST = 0.35                        # the gate: share of frames that cannot be trusted
 SILHOUETTES = 40                        # frames whose silhouette is compared with the mask
 CLOTHES = ("filled", "under")
-JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ def run(job: Job) -> Outcome:
     """Writes `fit.npz`, `overlay.mp4`, `residuals.png`, `residuals.csv` and `body.glb` (the fitted shape at rest)."""
     from pipelines.fitting.checks import never_seen
     from pipelines.fitting.solver import fit_clip, fit_live
+    from pipelines.fitting.trust import heights_px, with_doubts
     from pipelines.media.recording import Recording
 
     recording = Recording(job.inputs["capture"])
@@ -64,18 +64,19 @@ def run(job: Job) -> Outcome:
         return job.progress.track(rows, label, total)
 
     fit = (fit_live if job.options.live else fit_clip)(clip, track)
-    tall_px = person_heights_px(fit, recording.camera)
+    fit, doubts = with_doubts(fit, clip.landmarks, clip.found, clip.times_s, clip.camera)
+    tall_px = heights_px(fit, recording.camera)
     share = float(np.median(fit.residual_px[clip.found] / tall_px[clip.found]))
     lost = float(1.0 - fit.ok.mean())
-    complaint = gate(share, lost, fit.ok)
+    complaint = gate(share, lost, fit.ok, reasons(doubts))
     if complaint and not job.options.accept:
         raise AnrError(complaint, hint="Film the whole person, well lit, with a camera that stands still; or take this "
                                        "fit as it is: anr fit --accept.")
     if complaint or fault:
         job.progress.warn(f"{' '.join(filter(None, (complaint, fault)))} Taken all the same (--accept).")
     elif lost > 0:
-        job.progress.warn(f"{int((~fit.ok).sum())} of {len(fit.ok)} frames are not to be trusted and are told by their "
-                          f"neighbours: {ranges(~fit.ok)}.")
+        job.progress.warn(f"{int((~fit.ok).sum())} of {len(fit.ok)} frames are not to be trusted ({reasons(doubts)}): "
+                          f"{ranges(~fit.ok)}.")
     figures = {"residual_px": float(np.median(fit.residual_px[clip.found])), "residual_share": share,
                "lost_share": lost, "height_m": _height(fit), **write_results(job, recording, clip, fit, tall_px)}
     if np.isfinite(fit.residual_mm).any():
@@ -164,24 +165,20 @@ def write_results(job: Job, recording: Recording, clip: Clip, fit: BodyFit, tall
 
 def write_table(path: Path, fit: BodyFit, clip: Clip, tall_px: np.ndarray, iou: float) -> None:
     """A line per joint: median and 95th percentile of its distance from the landmark; and the silhouette's overlap."""
-    from pipelines.fitting.anatomy import LANDMARKS, LIMB_JOINTS
+    from pipelines.fitting.anatomy import LANDMARKS
+    from pipelines.fitting.trust import AT
     from pipelines.geometry.cameras import project
 
-    names = {"shoulder": "upperarm01", "elbow": "lowerarm01", "wrist": "wrist", "hip": "upperleg01",
-             "knee": "lowerleg01", "ankle": "foot"}
-    at = project(fit.joints_m, clip.camera)
+    seen = project(fit.joints_m, clip.camera)
     lines = ["joint,median_px,p95_px,median_percent_of_height"]
     known = list(fit.joint_names)
-    for side in "LR":
-        for joint in JOINTS:
-            bone = f"{names[joint]}.{side}"
-            assert bone in LIMB_JOINTS
-            mark = LANDMARKS.index(f"{joint}_{side.lower()}")
-            marks = np.array([seen.pixels[mark] for seen in clip.landmarks])
-            away = np.linalg.norm(at[:, known.index(bone)] - marks, axis=1)[clip.found]
-            share = 100 * float(np.median(away / tall_px[clip.found]))
-            lines.append(f"{'left' if side == 'L' else 'right'} {joint},{np.median(away):.2f},"
-                         f"{np.percentile(away, 95):.2f},{share:.2f}")
+    for landmark, joint in AT.items():
+        marks = np.array([each.pixels[LANDMARKS.index(landmark)] for each in clip.landmarks])
+        away = np.linalg.norm(seen[:, known.index(joint)] - marks, axis=1)[clip.found]
+        share = 100 * float(np.median(away / tall_px[clip.found]))
+        part, _, side = landmark.partition("_")
+        lines.append(f"{'left' if side == 'l' else 'right'} {part},{np.median(away):.2f},{np.percentile(away, 95):.2f},"
+                     f"{share:.2f}")
     lines.append(f"silhouette IoU,{iou:.4f},,")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -213,23 +210,27 @@ def read_hands(folder: Path) -> dict[str, np.ndarray]:
     return {name: stored[name] for name in ("hand_world_m", "hand_confidence") if name in stored}
 
 
-def gate(share: float, lost: float, ok: np.ndarray) -> str:
+def gate(share: float, lost: float, ok: np.ndarray, why: str = "") -> str:
     """What is wrong with a fit, in a sentence; empty when it may pass.
 
     share  median landmark error over the person's height; lost  share of frames not to be trusted; ok (F,) bool
+    why    what makes frames untrusted, in words
     """
     faults = []
     if not share <= WORST_MEDIAN_SHARE:
         faults.append(f"the body misses the landmarks by {100 * share:.1f} % of the person's height in half of the "
                       f"frames ({100 * WORST_MEDIAN_SHARE:.0f} % is the most)")
     if lost > MOST_LOST:
-        faults.append(f"{100 * lost:.0f} % of the frames are lost ({100 * MOST_LOST:.0f} % is the most): {ranges(~ok)}")
+        told = f"; {why}" if why else ""
+        faults.append(f"{100 * lost:.0f} % of the frames are lost ({100 * MOST_LOST:.0f} % is the most{told}): "
+                      f"{ranges(~ok)}")
     return f"The fit is not good enough: {'; '.join(faults)}." if faults else ""
 
 
-def person_heights_px(fit: BodyFit, camera: Camera) -> np.ndarray:
-    """(F,) how tall the standing person would be in the picture."""
-    return np.asarray(_height(fit) * camera.K[1, 1] / np.maximum(fit.root_translation[:, 2], 0.2))
+def reasons(doubts: Mapping[str, np.ndarray]) -> str:
+    """What the flags (F,) of each reason say, the most frequent first: `the legs are hidden in 4`."""
+    counted = sorted(((int(flags.sum()), name) for name, flags in doubts.items()), reverse=True)
+    return ", ".join(f"{name} in {count}" for count, name in counted)
 
 
 def _height(fit: BodyFit) -> float:
@@ -266,5 +267,5 @@ def estimate_s(inputs: Mapping[str, Path], options: FitOptions) -> float:
     return 8.0 + per_frame * len(stored["times_s"])
 
 
-STAGE = Stage(name="fit", version=2, doing="Fitting the body", Options=FitOptions, run=run,
+STAGE = Stage(name="fit", version=3, doing="Fitting the body", Options=FitOptions, run=run,
               inputs=("capture", "keypoints"), check=check, estimate_s=estimate_s)

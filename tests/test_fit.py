@@ -371,7 +371,7 @@ def test_landmarks_lie_where_their_names_say() -> None:
 def test_vertices_are_written_on_request_where_the_model_poses_them(tmp_path: Path, model: Model) -> None:
     from pipelines.body.model import load_body, pose_body
 
-    inputs = write_person(tmp_path, model, 6)
+    inputs = write_person(tmp_path, model, 8)
     (tmp_path / "fit").mkdir()
     STAGE.run(Job(tmp_path / "fit", FitOptions(vertices=True), inputs, Progress()))
     fit = read_fit(tmp_path / "fit" / "fit.npz")
