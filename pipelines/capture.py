@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -231,19 +232,24 @@ def _expected_s(inputs: Mapping[str, Path], options: CaptureOptions) -> float | 
 
 
 def _estimate_s(inputs: Mapping[str, Path], options: CaptureOptions) -> float | None:
-    """Two cores: 0.04 s a synthetic frame of 512x512 (0.12 with sensor), 0.025 s a frame of 720p video (250 KB)."""
+    """Two cores: 0.04 s a synthetic frame of 512x512 (0.12 with sensor); recordings see below."""
     if options.source.startswith("synthetic:"):
         wide = options.studio_width or options.studio_size
         share = 0.12 if options.studio_sensor else 0.04
         return share * wide * options.studio_size / 512**2 * options.studio_fps * (options.seconds or 8.0)
     if options.source.split(":")[0] in ("webcam", "kinect"):
         return None if options.seconds is None else options.countdown + options.seconds
-    path = Path(options.source)
-    if options.max_frames is not None:
-        return 0.025 * options.max_frames
+    if not os.path.isfile(options.source):
+        return 5.0
+    from pipelines.sources.video import length_of
+
+    # 0.006 s a megapixel of video, and 0.025 s to warp a Kinect's depth; the part before --start is decoded as well.
+    frames, fps, megapixels, kinect = length_of(Path(options.source))
     if options.seconds is not None:
-        return 0.025 * 30 * options.seconds
-    return max(2.0, path.stat().st_size / 40_000 * 0.025) if path.is_file() else 5.0
+        frames = min(frames, (options.start + options.seconds) * fps)
+    if options.max_frames is not None:
+        frames = min(frames, options.start * fps + options.max_frames)
+    return 1.0 + frames * (0.006 * megapixels + 0.025 * kinect)
 
 
 STAGE = Stage(name="capture", version=2, doing="Reading the recording", Options=CaptureOptions, run=run,

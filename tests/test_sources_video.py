@@ -16,6 +16,7 @@ from pipelines.core.records import Footage
 from pipelines.core.stage import Job, Progress
 from pipelines.media.recording import Recording
 from pipelines.sources import Request, open_source
+from pipelines.sources.video import length_of
 
 COLOURS = ((200, 40, 40), (40, 180, 60), (50, 60, 210), (230, 230, 230))       # quarters of the picture
 
@@ -218,3 +219,11 @@ def test_frames_that_repeat_keep_their_times(shared_data: Path) -> None:
     footage = opened(shared_data / "videos" / "swai_walk.mp4", max_side=320, max_frames=60)
     times_s = [frame.time_s for frame in footage.frames]
     np.testing.assert_allclose(np.diff(times_s), 1 / 30, atol=1e-3)
+
+
+def test_the_header_tells_how_long_a_clip_is(shared_data: Path, tmp_path: Path) -> None:
+    frames, fps, megapixels, kinect = length_of(shared_data / "videos" / "sam2_juggle.mp4")
+    assert (frames, round(fps), round(megapixels, 4), kinect) == (247, 24, 0.9216, False)
+    assert length_of(shared_data / "kinect" / "recording.mkv")[3]
+    (tmp_path / "clip.mp4").write_bytes(b"no clip")
+    assert length_of(tmp_path / "clip.mp4") == (0, 0, 0, False)

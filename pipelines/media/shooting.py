@@ -153,7 +153,7 @@ class _Lookout:
         assert self._make_finder is not None
         try:
             finder = self._make_finder()
-        except ImportError as error:
+        except (ImportError, OSError) as error:          # not installed, or its libraries are missing
             self._progress.note(f"Whether somebody is in view cannot be told here: {error}.")
             return
         while not self._over.is_set():

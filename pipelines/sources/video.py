@@ -45,6 +45,22 @@ def open_video(request: Request) -> Footage:
                    intrinsics_from=known_from, notes=lambda: reading.notes)
 
 
+def length_of(path: Path) -> tuple[float, float, float, bool]:
+    """What a file's header says: (frames, frames per second, megapixels of one, whether a Kinect's); zeros where it
+    cannot be read, or says nothing."""
+    import av
+
+    try:
+        with closing(av.open(str(path))) as container:
+            stream = container.streams.video[0]
+            fps = float(stream.average_rate or stream.guessed_rate or 25)
+            frames = stream.frames or fps * (_promised_s(container, stream) or 0.0)
+            kinect = any("K4A_" in key for part in (container, *container.streams) for key in part.metadata)
+            return float(frames), fps, stream.width * stream.height / 1e6, kinect
+    except (av.error.FFmpegError, OSError, IndexError, AttributeError):
+        return 0.0, 0.0, 0.0, False
+
+
 @dataclass
 class _Reading:
     """What was found out about a file while it was read."""
