@@ -65,6 +65,8 @@ def run(job: Job) -> Outcome:
     if not options.source.startswith("synthetic:"):
         job.progress.note(REMINDER)
     _say_lens(job, footage)
+    if footage.live:                    # before it begins: a live recording cannot be made again with --height-m
+        _say_scale(job, has_depth=_is_kinect(options.source))
     beside = unfinished(job.folder.parent, job.folder, FEWEST_FRAMES, job.progress.warn)
     with beside if footage.live else nullcontext(job.folder) as folder:
         times_s, truth = _write(job, footage, folder)
@@ -147,8 +149,8 @@ def _write(job: Job, footage: Footage, folder: Path) -> tuple[list[float], Mappi
                              journal=footage.intrinsics_from if footage.live else "")
     with writer, closing(_frames(job, footage)) as frames:
         for frame in frames:
-            if not writer.times_s:
-                _say_scale(job, frame)
+            if not (writer.times_s or footage.live):
+                _say_scale(job, frame.depth_m is not None)
             writer.add(frame)
         writer.flush()
     for sentence in footage.notes() if footage.notes else ():
@@ -166,9 +168,13 @@ def _write(job: Job, footage: Footage, folder: Path) -> tuple[list[float], Mappi
     return writer.times_s, truth
 
 
-def _say_scale(job: Job, frame: Frame) -> None:
-    if frame.depth_m is None and job.options.height_m is None:
+def _say_scale(job: Job, has_depth: bool) -> None:
+    if not has_depth and job.options.height_m is None:
         job.progress.note("The person's height is not known: pass --height-m for a body of the right size.")
+
+
+def _is_kinect(source: str) -> bool:
+    return source.split(":")[0] == "kinect"
 
 
 def _check_length(options: CaptureOptions, frames: int) -> None:

@@ -378,3 +378,17 @@ def test_linux_tells_the_names_of_cameras_without_their_metadata_nodes(tmp_path:
         (node / "index").write_text(f"{index}\n")
     monkeypatch.setattr(webcams, "LINUX_DEVICES", tmp_path)
     assert webcams.present_webcams() == {0: "Front", 10: "Capture"}
+
+
+# ---------------------------------------------------------------- what gives the scale
+
+
+@pytest.mark.parametrize(("source", "options", "asked"), [("webcam", {}, True), ("webcam", {"height_m": 1.7}, False),
+                                                          ("kinect", {}, False)])
+def test_the_height_is_asked_for_before_a_recording_without_depth(
+    tmp_path: Path, camera: Any, source: str, options: dict[str, Any], asked: bool
+) -> None:
+    camera(live(film({}, depth=source == "kinect")))
+    listening = Listening()
+    capture(tmp_path / "out", listening, source=source, seconds=1.0, **options)
+    assert sum("height is not known" in text for text in listening.said) == asked
