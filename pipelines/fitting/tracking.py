@@ -9,6 +9,7 @@ import numpy as np
 from pipelines.body.model import betas_for_height
 from pipelines.core.records import BodyPose, Camera, Landmarks
 from pipelines.fitting.anatomy import load_anatomy
+from pipelines.fitting.calming import Calmer
 from pipelines.fitting.model import Model, Sight
 from pipelines.fitting.residuals import Anchor, Cloud, State
 from pipelines.fitting.swaps import LONGEST_S, unswapped
@@ -16,9 +17,12 @@ from pipelines.fitting.turns import exp_rotation, log_rotation
 
 FORGET_S = 0.5                          # without the person for longer, the pose is looked for afresh
 STILL_S = 0.12                          # how fast a guessed motion dies away
-LIVE_READINGS, LIVE_DEPTH_ITERATIONS = 150, 2    # of the depth image, per frame
+LIVE_READINGS = 150                     # of the depth image per frame: time falls with it, error hardly
+LIVE_DEPTH_ITERATIONS = 2
 LIVE_COST = 400.0                       # of the landmarks alone; beyond it a live frame is also tried afresh
-LIVE_ANGLE_RAD, LIVE_TURN_RAD, LIVE_PLACE_M = 3.0, 2.5, (0.5, 0.5, 0.35)    # expected misses of the guess, per second
+LIVE_ANGLE_RAD, LIVE_TURN_RAD = 3.0, 2.5            # expected misses of the guess ahead, per second
+LIVE_PLACE_M = (0.5, 0.5, 0.35)
+USUAL_STEP_S = 0.04                     # between frames, what `Model.fit` counts its gaps in
 
 
 class Tracker:
@@ -51,7 +55,7 @@ class Tracker:
 
     def follow(self, sight: Sight, time_s: float) -> State:
         """The pose of a frame in which the person was found; thorough, some ten iterations."""
-        gap = max(1.0, (time_s - self.last_s) / 0.04)
+        gap = max(1.0, (time_s - self.last_s) / USUAL_STEP_S)
         state = self.model.fit(sight, None if self.lost(time_s) else self.last, gap)
         self.last, self.last_s = state, time_s
         return state
@@ -67,6 +71,7 @@ class LiveFit:
         self.model, self.iterations = model, iterations
         self._tracker = Tracker(model)
         self._before: tuple[State, float] | None = None
+        self._calmer = Calmer(model.anatomy.lowest, model.anatomy.highest)
 
     def reshape(self, model: Model) -> None:
         """Goes on with another shape of the same person."""
@@ -90,16 +95,18 @@ class LiveFit:
         """As `see`, in the solver's terms."""
         tracker = self._tracker
         if landmarks is None:
-            return (None if tracker.lost(time_s) else tracker.last), float("nan")
+            return (None if tracker.lost(time_s) else self._calmer.state), float("nan")
         landmarks, _ = tracker.unswap(landmarks, time_s)
         sight = Sight(landmarks, cloud)
         last, last_s = tracker.last, tracker.last_s
         if last is None or tracker.lost(time_s):
             state, self._before = tracker.follow(sight, time_s), None
+            self._calmer.restart()
         else:
             state, self._before = self._next(sight, last, time_s), (last, last_s)
         tracker.last, tracker.last_s = state, time_s
-        return state, self.model.error_px(state, landmarks)
+        calm = self._calmer.calmed(state, time_s)
+        return calm, self.model.error_px(calm, landmarks)
 
     def _next(self, sight: Sight, last: State, time_s: float) -> State:
         step_s = max(time_s - self._tracker.last_s, 1e-3)
@@ -108,7 +115,7 @@ class LiveFit:
                         (LIVE_PLACE_M[0] * step_s, LIVE_PLACE_M[1] * step_s, LIVE_PLACE_M[2] * step_s))
         state, cost = self.model.descend(sight, guess, anchor, self.iterations)
         if cost > LIVE_COST:
-            state = self.model.fit(replace(sight, cloud=None), last, max(1.0, step_s / 0.04))
+            state = self.model.fit(replace(sight, cloud=None), last, max(1.0, step_s / USUAL_STEP_S))
         if sight.cloud is not None:
             thin = replace(sight, cloud=_thinned(sight.cloud))
             state = self.model.solve(self.model.goal(thin, state, anchor), state, LIVE_DEPTH_ITERATIONS)[0]
