@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fit_helpers import CAMERA, UPRIGHT, clip_of, seen, some_model, standing
+from scipy.spatial.transform import Rotation
 
 from pipelines.core.errors import AnrError
 from pipelines.core.records import BodyFit, Landmarks
@@ -13,8 +14,17 @@ from pipelines.fitting.anatomy import LANDMARKS
 from pipelines.fitting.checks import check_depth, check_height, never_seen
 from pipelines.fitting.floor import find_floor, touching
 from pipelines.fitting.focal import with_focal
+from pipelines.fitting.hands import (
+    LEAST_BENT_RAD,
+    MOST_BENT_RAD,
+    MOST_SPREAD_RAD,
+    THUMB_BENT_RAD,
+    bend_fingers,
+    finger_turns,
+    palm_directions,
+    thumb_turns,
+)
 from pipelines.fitting.hands import Hands as SeenHands
-from pipelines.fitting.hands import bend_fingers, palm_directions
 from pipelines.fitting.model import Model, clothed_verts
 from pipelines.fitting.overlay import residual_colours
 from pipelines.fitting.solver import focal_told_by
@@ -95,12 +105,14 @@ def test_fingers_bend_as_the_hand_does(model: Model) -> None:
     names = [f"finger{finger}-{part}.L" for finger in range(1, 6) for part in range(1, 4)]
     joints = [body.joint(name) for name in names]
     bent = pose.joint_rotations.copy()
-    across = model.rig.rest[body.joint("finger2-1.L")] - model.rig.rest[body.joint("finger5-1.L")]
+    at = {name: model.rig.rest[body.joint(f"{name}.L")] for name in ("wrist", "finger2-1", "finger3-1", "finger5-1")}
+    across, ahead = at["finger2-1"] - at["finger5-1"], at["finger3-1"] - at["wrist"]
+    across = across - ahead * (across @ ahead) / (ahead @ ahead)
     from pipelines.geometry.rotations import rotation_from_vector
 
     for name, joint in zip(names, joints):
         if not name.startswith("finger1"):
-            bent[joint] = rotation_from_vector(0.7 * across / np.linalg.norm(across))
+            bent[joint] = rotation_from_vector(-0.7 * across / np.linalg.norm(across))    # the left hand closes
     from pipelines.body.model import sequence_frames
 
     frames, places = sequence_frames(body, model.betas, bent[None], state.place[None])
@@ -128,6 +140,31 @@ def test_fingers_bend_as_the_hand_does(model: Model) -> None:
     pairs, along = palm_directions(SeenHands(world[0], sure[0]))
     assert len(pairs) == 3 and {LANDMARKS[k][-2:] for k in pairs.ravel()} == {"_l"}
     np.testing.assert_allclose(np.linalg.norm(along, axis=1), 1.0)
+
+
+def test_fingers_never_bend_beyond_a_hand(model: Model) -> None:
+    """Whatever is seen: hinges only hinge, and no joint of a finger leaves its range."""
+    random = np.random.default_rng(3)
+    closing = np.array([0.0, 0.0, 1.0])
+    rest = np.array([1.0, 0.0, 0.0]) + random.normal(0, 0.1, (4, 3, 3))
+    rest /= np.linalg.norm(rest, axis=-1, keepdims=True)
+    for _ in range(50):
+        seen_bones = random.normal(size=(4, 3, 3))
+        seen_bones /= np.linalg.norm(seen_bones, axis=-1, keepdims=True)
+        turns = finger_turns(rest, seen_bones, closing, 1.0)
+        vectors = Rotation.from_matrix(turns[:, 1:].reshape(-1, 3, 3)).as_rotvec()
+        np.testing.assert_allclose(vectors[:, :2], 0.0, atol=1e-9)
+        assert (vectors[:, 2] >= LEAST_BENT_RAD - 1e-9).all() and (vectors[:, 2] <= MOST_BENT_RAD + 1e-9).all()
+        knuckles = Rotation.from_matrix(turns[:, 0]).magnitude()
+        assert (knuckles < MOST_BENT_RAD + MOST_SPREAD_RAD).all()
+        thumb = Rotation.from_matrix(thumb_turns(rest[0], seen_bones[0], 1.0)).magnitude()
+        assert (thumb <= THUMB_BENT_RAD + 1e-9).all()
+    nothing = finger_turns(rest, rest, closing, 1.0)
+    np.testing.assert_allclose(nothing, np.tile(np.eye(3), (4, 3, 1, 1)), atol=1e-9)
+    fist = np.array([[Rotation.from_rotvec((part + 1) * 1.3 * closing).apply(bone) for part, bone in enumerate(finger)]
+                     for finger in rest])
+    angles = Rotation.from_matrix(finger_turns(rest, fist, closing, 1.0).reshape(-1, 3, 3)).as_rotvec()[:, 2]
+    np.testing.assert_allclose(angles, 1.3, atol=0.03)       # in sum more than half a turn
 
 
 def test_a_person_who_comes_near_tells_the_focal_length(model: Model) -> None:

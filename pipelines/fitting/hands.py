@@ -12,11 +12,17 @@ import numpy as np
 from pipelines.body.model import Body, rest_body, sequence_frames
 from pipelines.core.records import BodyFit
 from pipelines.fitting.anatomy import LANDMARKS
-from pipelines.geometry.rotations import rotation_between
+from pipelines.geometry.rotations import rotation_between, rotation_from_vector
 
 SURE = 0.5                              # hands less sure are not used
 PALM_RAD = 0.3                          # expected error of the palm's directions
-MOST_BENT_RAD = np.radians(100.0)       # of one finger joint
+LEAST_BENT_RAD = np.radians(-15.0)      # of one finger joint, backwards
+MOST_BENT_RAD = np.radians(95.0)        # of one finger joint
+MOST_SPREAD_RAD = np.radians(20.0)      # of a knuckle, sideways
+EVENLY = 0.75                           # of a finger's bend is shared equally by its joints
+SPREADING = 0.2                         # of the sideways turn that is seen: 8 degrees are real, 14 are noise
+THUMB_SHARE = 0.5                       # likewise; its bones are seen worst
+THUMB_BENT_RAD = np.radians(60.0)
 REST_S = 0.5                            # without a hand for that long the fingers are back at rest
 SIDES = "LR"                            # the person's, as keypoints.npz orders them
 
@@ -48,17 +54,16 @@ def bend_fingers(body: Body, fit: BodyFit, world_m: np.ndarray, confidence: np.n
                  smooth_s: float) -> BodyFit:
     """The fit with fingers as the hand landmarks show them, calm over time; at rest where no hand is seen.
 
-    Each bone takes the direction of its landmarks by the smallest turn from its parent, seen from the palm, so an
-    error of the wrist does not bend fingers.
+    Seen from the palm, so an error of the wrist does not bend fingers. Four fingers have hinges, and a knuckle that
+    spreads; the thumb's bones follow their landmarks half the way.
     world_m  (F, 2, 21, 3) camera axes; confidence (F, 2)
     """
     _, rest = rest_body(body, fit.betas)
     rotations = fit.joint_rotations.copy()
     for side, letter in enumerate(SIDES):
-        bones = [(finger, part, body.joint(f"finger{finger + 1}-{part + 1}.{letter}"))
-                 for finger in range(5) for part in range(3)]
-        palm = _palm_of(np.array([rest[body.joint(f"finger{n}-1.{letter}")] for n in (2, 3, 5)]),
-                        rest[body.joint(f"wrist.{letter}")])
+        joints = np.array([[body.joint(f"finger{finger}-{part}.{letter}") for part in (1, 2, 3)]
+                           for finger in range(1, 6)])
+        palm = _palm_of(rest[joints[[1, 2, 4], 0]], rest[body.joint(f"wrist.{letter}")])
         sure = np.where(confidence[:, side] >= SURE, confidence[:, side], 0.0)
         if not sure.any():
             continue
@@ -66,22 +71,59 @@ def bend_fingers(body: Body, fit: BodyFit, world_m: np.ndarray, confidence: np.n
         for row in np.flatnonzero(sure > 0):
             hand = world_m[row, side]
             seen = palm @ _palm_of(hand[[5, 9, 17]], hand[0]).T             # camera axes -> the hand at rest
-            steps = hand[1:].reshape(5, 4, 3)[:, 1:] - hand[1:].reshape(5, 4, 3)[:, :-1]
-            along[row] = (steps.reshape(15, 3) / np.linalg.norm(steps.reshape(15, 3), axis=1, keepdims=True)) @ seen.T
+            bones = np.diff(hand[1:].reshape(5, 4, 3), axis=1).reshape(15, 3)
+            along[row] = (bones / np.linalg.norm(bones, axis=1, keepdims=True)) @ seen.T
         along, share = _calm(along, sure, times_s, max(smooth_s, 1e-3))
+        ends = np.stack([rest[joints[:, 1]], rest[joints[:, 2]], 2 * rest[joints[:, 2]] - rest[joints[:, 1]]], axis=1)
+        bones = ends - rest[joints]
+        bones /= np.linalg.norm(bones, axis=-1, keepdims=True)              # (5, 3, 3) at rest
+        # A turn about this axis closes the hand: the left palm's axes are the right one's mirror image.
+        closing = -palm[:, 1] if letter == "L" else palm[:, 1]
         for row in np.flatnonzero(share > 0.02):
-            turned = np.eye(3)
-            for k, (_, part, joint) in enumerate(bones):
-                turned = np.eye(3) if part == 0 else turned
-                child = joint + 1 if part < 2 else joint
-                at_rest = rest[child] - rest[joint] if part < 2 else rest[joint] - rest[joint - 1]
-                now = turned @ (at_rest / np.linalg.norm(at_rest))
-                wanted = _blend(now, along[row, k], share[row])
-                turn = rotation_between(now, wanted)
-                rotations[row, joint] = turned.T @ turn @ turned
-                turned = turn @ turned
+            seen = along[row].reshape(5, 3, 3)
+            rotations[row, joints[0]] = thumb_turns(bones[0], seen[0], share[row])
+            rotations[row, joints[1:]] = finger_turns(bones[1:], seen[1:], closing, share[row])
     _, joints_m = sequence_frames(body, fit.betas, rotations, fit.root_translation)
     return replace(fit, joint_rotations=rotations, joints_m=joints_m)
+
+
+def finger_turns(rest: np.ndarray, seen: np.ndarray, closing: np.ndarray, share: float) -> np.ndarray:
+    """(N, 3, 3, 3) rotations of fingers' joints, relative to the parent, within `LEAST_BENT_RAD` and `MOST_BENT_RAD`.
+
+    The joints of a finger bend together: what they bend in sum is seen well (20 degrees), what each does is not (also
+    20 degrees), so each gets `EVENLY` of an equal part.
+    rest, seen  (N, 3, 3) unit directions of bones; closing (3,) unit, the hinges' axis; share 0..1 of the way
+    """
+    out = np.cross(closing, rest[:, 0])
+    out /= np.linalg.norm(out, axis=-1, keepdims=True)
+    ahead = np.cross(out, closing)
+    there, here = (np.arctan2((bones * out[:, None]).sum(-1), (bones * ahead[:, None]).sum(-1))
+                   for bones in (seen, rest))
+    # A finger may curl by more than half a turn, and hardly bends backwards: angles are counted from -80 degrees.
+    bends = np.diff(there - here, axis=1, prepend=0.0)
+    bends = (bends + np.radians(80.0)) % (2 * np.pi) - np.radians(80.0)
+    bends = EVENLY * bends.mean(axis=1, keepdims=True) + (1 - EVENLY) * bends
+    bends = share * np.clip(bends, LEAST_BENT_RAD, MOST_BENT_RAD)
+    aside = np.arcsin(np.clip(seen[:, 0] @ closing, -1, 1)) - np.arcsin(np.clip(rest[:, 0] @ closing, -1, 1))
+    aside = share * np.clip(SPREADING * aside, -MOST_SPREAD_RAD, MOST_SPREAD_RAD)
+    turns = np.array([[rotation_from_vector(bend * closing) for bend in finger] for finger in bends])
+    for n, angle in enumerate(aside):
+        turns[n, 0] = turns[n, 0] @ rotation_from_vector(-angle * out[n])
+    return turns
+
+
+def thumb_turns(rest: np.ndarray, seen: np.ndarray, share: float) -> np.ndarray:
+    """(3, 3, 3) rotations of the thumb's joints, relative to the parent: each bone `THUMB_SHARE` of the way.
+
+    rest, seen  (3, 3) unit directions of bones
+    """
+    turned, turns = np.eye(3), []
+    for at_rest, wanted in zip(rest, seen):
+        now = turned @ at_rest
+        turn = rotation_between(now, _blend(now, wanted, THUMB_SHARE * share))
+        turns.append(turned.T @ turn @ turned)
+        turned = turn @ turned
+    return np.array(turns)
 
 
 def _palm_of(knuckles: np.ndarray, wrist: np.ndarray) -> np.ndarray:
@@ -107,9 +149,9 @@ def _calm(values: np.ndarray, sure: np.ndarray, times_s: np.ndarray, sigma_s: fl
 
 
 def _blend(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
-    """(3,) unit direction `share` of the way from a to b, bent no further than a finger goes."""
+    """(3,) unit direction `share` of the way from a to b, bent no further than a thumb goes."""
     angle = float(np.arccos(np.clip(a @ b, -1, 1)))
     if angle < 1e-6 or angle > np.pi - 1e-3:
         return a
-    t = min(share * angle, MOST_BENT_RAD) / angle
+    t = min(share * angle, THUMB_BENT_RAD) / angle
     return np.asarray((np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle))
