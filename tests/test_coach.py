@@ -276,7 +276,7 @@ def test_a_named_person_among_two_is_a_note() -> None:
 
 def test_nobody_and_a_black_picture_are_told_apart() -> None:
     nobody = [Look(index=k, picture_light=0.4) for k in range(60)]
-    assert judged(nobody).word == "no-go" and "Nobody was found in about 300 of 300" in judged(nobody).findings[0].text
+    assert judged(nobody).word == "no-go" and "Nobody was found in all 300" in judged(nobody).findings[0].text
     dim = [replace(look, picture_light=0.09) for look in nobody]
     assert "the picture is dark (9 % of full brightness)" in judged(dim).findings[0].text
     black = [replace(look, picture_light=0.004) for look in nobody]
@@ -374,7 +374,7 @@ def test_a_refused_capture_is_kept_and_taken_with_no_coach(tmp_path: Path, monke
     clip = tmp_path / "noise.mp4"
     clip.write_bytes(noise(monkeypatch).encode())
     place = {"workspace": tmp_path / "ws", "person": "ada"}
-    with pytest.raises(AnrError, match=r"it is kept.*Nobody was found in about 30 of 30 frames"):
+    with pytest.raises(AnrError, match=r"it is kept.*Nobody was found in all 30 frames"):
         anrcli.capture(source=str(clip), **place)
     with pytest.raises(AnrError, match="it is kept"):           # what comes after it stops there too
         anrcli.keypoints(**place)

@@ -142,12 +142,12 @@ def _nobody(evidence: Evidence) -> list[Finding]:
             return [Finding(STOP, "exposure", f"The picture is black (median {100 * light:.1f} % of full brightness).",
                             "Check the lens cap and the exposure, and switch on the lights.")]
         dark = f", and the picture is dark ({100 * light:.0f} % of full brightness)" if light < 2 * DARK_LIGHT else ""
-        return [Finding(STOP, "nobody", f"Nobody was found in about {count} of {frames} frames{dark}.",
+        return [Finding(STOP, "nobody", f"Nobody was found in {_of(count, frames)}{dark}.",
                         "Show the whole person, standing, a quarter of the picture high or more, well lit.")]
     if empty.mean() < OFTEN_EMPTY:
         return []
     refused = f"; from {100 * FIT_LOSES:.0f} % on, the fit refuses" if empty.mean() > FIT_LOSES / 2 else ""
-    return [Finding(WARNING, "nobody", f"Nobody was found in about {count} of {frames} frames "
+    return [Finding(WARNING, "nobody", f"Nobody was found in {_of(count, frames)} "
                                        f"({_when(evidence, empty)}){refused}.",
                     "Leave those parts out, or stay in view all the time.")]
 
@@ -198,8 +198,8 @@ def _cut(evidence: Evidence) -> list[Finding]:
         rows = np.array([part in each.cut for each in evidence.looks])
         if rows.mean() > CUT_SHARE:
             verb = "is" if part == "head" else "are"
-            answer.append(Finding(WARNING, part, f"The {part} {verb} cut off by the picture's border in about "
-                                                 f"{evidence.frames_like(rows)} of {evidence.frames} frames "
+            answer.append(Finding(WARNING, part, f"The {part} {verb} cut off by the picture's border in "
+                                                 f"{_of(evidence.frames_like(rows), evidence.frames)} "
                                                  f"({_when(evidence, rows)}).", remedy))
     return answer
 
@@ -208,8 +208,8 @@ def _camera(evidence: Evidence) -> list[Finding]:
     remedy = "Put the camera on something solid: the background and the body's place are learnt from a still one."
     moved = evidence.camera_moved
     if moved.mean() > MOVED_SHARE:
-        return [Finding(WARNING, "camera", f"The camera moves in about {evidence.frames_like(moved)} of "
-                                           f"{evidence.frames} frames ({_when(evidence, moved)}).", remedy)]
+        return [Finding(WARNING, "camera", f"The camera moves in {_of(evidence.frames_like(moved), evidence.frames)} "
+                                           f"({_when(evidence, moved)}).", remedy)]
     if evidence.camera_drifts:
         return [Finding(WARNING, "camera", "The camera drifts slowly.", remedy)]
     return []
@@ -260,8 +260,8 @@ def _sharpness(evidence: Evidence) -> list[Finding]:
                                          f"{evidence.median(blur.tolist()):.2f}, sharp is below {BLURRED}).",
                         "Clean the lens, tap on the person to focus, and give more light.")]
     if blurred.mean() > BLURRED_SHARE:
-        return [Finding(WARNING, "blur", f"The person is blurred in about {evidence.frames_like(blurred)} of "
-                                         f"{evidence.frames} frames ({_when(evidence, blurred)}).",
+        often = _of(evidence.frames_like(blurred), evidence.frames)
+        return [Finding(WARNING, "blur", f"The person is blurred in {often} ({_when(evidence, blurred)}).",
                         "Move more slowly, and give more light so that the shutter is shorter.")]
     return []
 
@@ -289,6 +289,11 @@ def _length(evidence: Evidence) -> list[Finding]:
         answer.append(Finding(NOTE, "length", f"The recording has {evidence.frames} frames.",
                               "Ten seconds or more give more to learn from."))
     return answer
+
+
+def _of(count: int, frames: int) -> str:
+    """`about 3 of 247 frames`, `all 30 frames`."""
+    return f"all {frames} frames" if count == frames else f"about {count} of {frames} frames"
 
 
 def _when(evidence: Evidence, rows: np.ndarray) -> str:
