@@ -16,6 +16,7 @@ from pipelines.core.stage import Job, Outcome, Progress, Stage
 from pipelines.core.storage import read_json, read_npz, write_fit
 
 if TYPE_CHECKING:
+    from pipelines.fitting.face import Faces
     from pipelines.fitting.residuals import Cloud
     from pipelines.fitting.solver import Clip
     from pipelines.media.recording import Recording
@@ -48,6 +49,7 @@ def check(options: FitOptions) -> None:
 def run(job: Job) -> Outcome:
     """Writes `fit.npz`, `overlay.mp4`, `residuals.png`, `residuals.csv` and `body.glb` (the fitted shape at rest)."""
     from pipelines.fitting.checks import never_seen
+    from pipelines.fitting.face import turn_heads
     from pipelines.fitting.solver import fit_clip, fit_live
     from pipelines.fitting.trust import heights_px, with_doubts
     from pipelines.media.recording import Recording
@@ -64,6 +66,9 @@ def run(job: Job) -> Outcome:
         return job.progress.track(rows, label, total)
 
     fit = (fit_live if job.options.live else fit_clip)(clip, track)
+    faces = read_faces(job.inputs["keypoints"])
+    if faces is not None and not job.options.live:
+        fit = turn_heads(fit, faces, clip.times_s, clip.camera)
     fit, doubts = with_doubts(fit, clip.landmarks, clip.found, clip.times_s, clip.camera)
     tall_px = heights_px(fit, recording.camera)
     share = float(np.median(fit.residual_px[clip.found] / tall_px[clip.found]))
@@ -208,6 +213,16 @@ def read_hands(folder: Path) -> dict[str, np.ndarray]:
     """The hands of every frame, where keypoints looked for them."""
     stored = read_npz(folder / "keypoints.npz")
     return {name: stored[name] for name in ("hand_world_m", "hand_confidence") if name in stored}
+
+
+def read_faces(folder: Path) -> Faces | None:
+    """The face of every frame; None where keypoints did not look for it."""
+    from pipelines.fitting.face import Faces
+
+    stored = read_npz(folder / "keypoints.npz")
+    if "face_pixels" not in stored:
+        return None
+    return Faces(tuple(str(name) for name in stored["face_names"]), stored["face_pixels"], stored["face_confidence"])
 
 
 def gate(share: float, lost: float, ok: np.ndarray, why: str = "") -> str:
