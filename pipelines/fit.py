@@ -69,7 +69,8 @@ def run(job: Job) -> Outcome:
     faces = read_faces(job.inputs["keypoints"])
     if faces is not None and not job.options.live:
         fit = turn_heads(fit, faces, clip.times_s, clip.camera)
-    fit, doubts = with_doubts(fit, clip.landmarks, clip.found, clip.times_s, clip.camera)
+    guessed = [f"{joint}_{side[0]}" for side, joint in (name.split() for name in absent)]
+    fit, doubts = with_doubts(fit, clip.landmarks, clip.found, clip.times_s, clip.camera, guessed)
     tall_px = heights_px(fit, recording.camera)
     share = float(np.median(fit.residual_px[clip.found] / tall_px[clip.found]))
     lost = float(1.0 - fit.ok.mean())
@@ -243,9 +244,9 @@ def gate(share: float, lost: float, ok: np.ndarray, why: str = "") -> str:
 
 
 def reasons(doubts: Mapping[str, np.ndarray]) -> str:
-    """What the flags (F,) of each reason say, the most frequent first: `the legs are hidden in 4`."""
+    """What the flags (F,) of the three most frequent reasons say: `the legs are hidden in 4, the body is off in 1`."""
     counted = sorted(((int(flags.sum()), name) for name, flags in doubts.items()), reverse=True)
-    return ", ".join(f"{name} in {count}" for count, name in counted)
+    return ", ".join(f"{name} in {count}" for count, name in counted[:3])
 
 
 def _height(fit: BodyFit) -> float:

@@ -79,6 +79,17 @@ def test_legs_that_nobody_sees_for_long_are_not_believed_and_for_a_moment_are(mo
     assert not ok[13:32].any() and ok[:8].all() and ok[38:].all()
 
 
+def test_limbs_that_are_never_seen_and_accepted_spoil_nothing(model: Model) -> None:
+    fit, marks = still(model)
+    legs = ("knee_l", "knee_r", "ankle_l", "ankle_r")
+    cut = [moved(seen, legs, 100.0, 0.15) for seen in marks]
+    assert not judged(fit, cut)[0].any()
+    accepted, doubts = with_doubts(fit, cut, np.ones(FRAMES, bool), TIMES, CAMERA, legs)
+    assert accepted.ok.all() and doubts == {}
+    arms_too = [moved(seen, ("elbow_l", "wrist_l"), 100.0) for seen in cut]
+    assert not with_doubts(fit, arms_too, np.ones(FRAMES, bool), TIMES, CAMERA, legs)[0].ok.any()
+
+
 def test_a_swap_that_was_followed_is_not_believed(model: Model) -> None:
     """The body keeps its legs while the landmarks cross them, wide apart and surely seen."""
     fit, marks = still(model)

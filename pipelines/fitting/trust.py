@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -36,16 +36,19 @@ BRIDGED_MOVE_M = 0.7                    # the most a joint may move unseen, seen
 
 
 def with_doubts(fit: BodyFit, landmarks: Sequence[Landmarks], found: np.ndarray, times_s: np.ndarray,
-                camera: Camera) -> tuple[BodyFit, dict[str, np.ndarray]]:
+                camera: Camera, guessed: Collection[str] = ()) -> tuple[BodyFit, dict[str, np.ndarray]]:
     """The fit with `ok` only where its limbs can be believed, and (F,) bool by reason where they cannot.
 
-    found  (F,) bool; a frame that was not `ok` before stays so
+    found    (F,) bool; a frame that was not `ok` before stays so
+    guessed  landmarks (`knee_l`) that are never seen, which the user takes as they come out
     """
     doubts = missed(fit, landmarks, found, camera)
     doubts["the body is off"] = found & (fit.residual_px > WHOLE_SHARE * heights_px(fit, camera))
     told = nonsense(fit, found & ~np.any(list(doubts.values()), axis=0), times_s, camera)
-    doubts = {name: flags & fit.ok & ~told for name, flags in doubts.items()}
-    doubts |= {f"{name} are hidden": flags & fit.ok for name, flags in hidden(landmarks, found, times_s).items()}
+    taken = {name for name, (parts, _) in GROUPS.items() if {*parts} & {*guessed}}
+    doubts = {name: flags & fit.ok & ~told for name, flags in doubts.items() if name not in taken}
+    doubts |= {f"{name} are hidden": flags & fit.ok for name, flags in hidden(landmarks, found, times_s).items()
+               if not any(mark.startswith(HALVES[name][0]) for mark in guessed)}
     doubts["too much happens unseen"] = wild_gaps(fit, found & ~told) & fit.ok
     doubts |= {"nobody is found": ~found & ~fit.ok, "what is seen is no body": found & ~fit.ok}
     doubts = {name: flags for name, flags in doubts.items() if flags.any()}
