@@ -9,7 +9,7 @@ import pytest
 from fit_helpers import CAMERA, UPRIGHT, seen, some_model, standing
 
 from pipelines.core.records import Landmarks
-from pipelines.fitting.batch import _banded_step, _changes, _moved, flow_of, solve_clip
+from pipelines.fitting.batch import _banded_step, _changes, _moved, flow_of, loosened, solve_clip
 from pipelines.fitting.equations import Goal, normal_equations
 from pipelines.fitting.model import Model
 from pipelines.fitting.residuals import PIXEL_KERNEL, State, goal_for
@@ -137,6 +137,28 @@ def test_frames_without_sight_go_on_with_the_motion(model: Model) -> None:
         assert np.abs(after.angles - before.angles).max() < 0.06
     elbow = model.rig.first[model.rig.handle[model.anatomy.body.joint("lowerarm01.L")]]
     assert solved[10].angles[elbow] == pytest.approx(truth[10].angles[elbow], abs=0.08)
+
+
+def test_a_quick_swing_keeps_its_width_and_slow_motion_its_smoothing(model: Model) -> None:
+    times = np.arange(24) / 25.0
+    swing = 0.7 + 0.6 * np.sin(2 * np.pi * 1.6 * times)
+    truth = [standing(model, 0.3, elbow_l=angle) for angle in swing]
+    goals = [model.goal(_sight(model, s), s) for s in truth]
+    flow = flow_of(model.anatomy, times, 0.16)
+    elbow = model.rig.first[model.rig.handle[model.anatomy.body.joint("lowerarm01.L")]]
+    told = np.array([state.angles[elbow] for state in truth])
+
+    def miss(states: list[State]) -> float:
+        return float(np.abs(np.array([s.angles[elbow] for s in states]) - told)[2:-2].mean())
+
+    smoothed = solve_clip(model.rig, model.marks, model.skin, goals, truth, flow, 6)
+    lightly = solve_clip(model.rig, model.marks, model.skin, goals, truth, flow_of(model.anatomy, times, 0.08), 6)
+    looser = loosened(flow, lightly)
+    again = solve_clip(model.rig, model.marks, model.skin, goals, lightly, looser, 6)
+    assert miss(again) < 0.4 * miss(smoothed)
+    still = model.rig.first[model.rig.handle[model.anatomy.body.joint("lowerleg01.R")]]
+    np.testing.assert_allclose(looser.weight[:, 6 + still], flow.weight[:, 6 + still], rtol=0.05)
+    np.testing.assert_array_equal(looser.weight[:23], flow.weight[:23])
 
 
 def _sight(model: Model, state: State):  # type: ignore[no-untyped-def]

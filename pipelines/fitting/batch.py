@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +18,8 @@ REFERENCE_S = 1.0 / 30.0                # the rate at which the figures below co
 USUAL_SMOOTH_S = 0.08                   # the width of smoothing they stand for
 PLACE_M_S2, TURN_RAD_S2, ANGLE_RAD_S2 = (4.0, 4.0, 2.0), 10.0, 16.0     # accelerations
 PLACE_M_S, TURN_RAD_S, ANGLE_RAD_S = 2.0, 6.0, 8.0                      # speeds; they only count where nothing is seen
+MEANT_S = 0.08                          # accelerations that last so long before and after are meant
+QUICK = 1.0                             # accelerations beyond so many expected ones are meant, not noise
 LARGEST_STEP = 0.5                      # radians or metres in one iteration
 
 
@@ -50,6 +52,24 @@ def flow_of(anatomy: Anatomy, times_s: np.ndarray, smooth_s: float) -> Flow:
         factors.append(np.stack([1 / before, -1 / before - 1 / after, 1 / after], 1) / middle[:, None])
         weight.append(np.sqrt(middle / REFERENCE_S)[:, None] / acceleration)
     return Flow(np.concatenate(frames), np.concatenate(factors), np.concatenate(weight))
+
+
+def loosened(flow: Flow, states: Sequence[State]) -> Flow:
+    """The flow with less weight on what the states do quickly: noise is smoothed, a swing keeps its width.
+
+    flow    as `flow_of` has it
+    source  weights of the Cauchy loss, as iteratively reweighted least squares; Huber, Robust Statistics, 1981
+    """
+    speeds = len(states) - 1            # rows of speeds come first and keep their weight
+    off = _changes(states, flow)[speeds:] * flow.weight[speeds:]
+    reach = max(1, round(MEANT_S * float(np.median(flow.factors[:speeds, 1])))) if len(off) else 1
+    window = np.hanning(2 * reach + 3)[1:-1]
+    # Noise changes its sign from frame to frame and a swing does not: averaged with their signs, only swings are left.
+    among = np.convolve(np.ones(len(off)), window)[reach:-reach]
+    moving = np.array([np.convolve(column, window)[reach:-reach] for column in off.T]).T / among[:, None]
+    weight = flow.weight.copy()
+    weight[speeds:] /= np.sqrt(1.0 + (moving / QUICK) ** 2)
+    return replace(flow, weight=weight)
 
 
 def solve_clip(rig: Rig, marks: Points, skin: Points, goals: Sequence[Goal], states: Sequence[State],

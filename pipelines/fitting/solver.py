@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.body.model import betas_for_height
 from pipelines.core.records import BodyFit, Camera, Landmarks
 from pipelines.fitting.anatomy import Anatomy, load_anatomy
-from pipelines.fitting.batch import flow_of, solve_clip
+from pipelines.fitting.batch import flow_of, loosened, solve_clip
 from pipelines.fitting.calibration import GUESSED_HEIGHT_ERROR_M, HEIGHT_ERROR_M, solve_shape
 from pipelines.fitting.floor import find_floor
 from pipelines.fitting.focal import told_focal
@@ -27,6 +27,7 @@ SHAPE_ROUNDS = 4
 FOCAL_FRAMES = 10
 LIVE_SHAPES = (10, 30, 90, 300)
 SETTLING_ROUNDS = 3
+FIRST_SMOOTH_S = 0.08                   # so that the first round leaves quick motion to be seen
 BRIDGE_S = 0.5
 LOST_SHARE = 0.10                       # landmark error over person height beyond which a frame is not trusted
 LEAP_M = 0.25                           # a joint that far from what both neighbours say is worth another look
@@ -96,6 +97,7 @@ def settled(model: Model, clip: Clip, sights: Mapping[int, Sight], states: Seque
     if clip.smooth_s <= 0:
         return list(states), _trust(model, clip, sights, states)
     flow = flow_of(model.anatomy, clip.times_s, clip.smooth_s)
+    lightly = flow_of(model.anatomy, clip.times_s, min(clip.smooth_s, FIRST_SMOOTH_S))
     heights = np.array([model.tall_px(state) for state in states])
     seen = [sights[row].landmarks if row in sights else clip.landmarks[row] for row in range(len(states))]
     runs = standing_runs(seen, clip.found, clip.times_s, heights)
@@ -109,7 +111,8 @@ def settled(model: Model, clip: Clip, sights: Mapping[int, Sight], states: Seque
                  for row, state in enumerate(states)]
         goals = [with_standing(goal, stand[row]) if row in sights and sights[row].cloud is None and trust[row] > 0
                  else goal for row, goal in enumerate(goals)]
-        states = solve_clip(model.rig, model.marks, model.skin, goals, states, flow, 6 if turn == 0 else 3)
+        easy = lightly if turn == 0 else loosened(flow, states)
+        states = solve_clip(model.rig, model.marks, model.skin, goals, states, easy, 6 if turn == 0 else 3)
     return states, _trust(model, clip, sights, states)
 
 
