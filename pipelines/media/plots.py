@@ -44,8 +44,9 @@ def curves(lines: Mapping[str, np.ndarray], title: str, backdrop: Backdrop | Non
         across = (x - where[0]) / span
         return int(LEFT + (WIDTH - LEFT - RIGHT) * across), int(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / top)
 
+    half = span / max(count - 1, 1) / 2
     for x in () if backdrop is None else where[backdrop.shaded]:
-        cv2.rectangle(panel, (at(x, 0)[0] - 1, TOP), (at(x, 0)[0] + 1, HEIGHT - BOTTOM), SHADE, -1)
+        cv2.rectangle(panel, (at(x - half, 0)[0], TOP), (at(x + half, 0)[0], HEIGHT - BOTTOM), SHADE, -1)
     for tick in range(5):
         height = at(where[0], top * tick / 4)[1]
         cv2.line(panel, (LEFT, height), (WIDTH - RIGHT, height), GRID, 1)
@@ -53,7 +54,7 @@ def curves(lines: Mapping[str, np.ndarray], title: str, backdrop: Backdrop | Non
         x = where[0] + span * tick / 4
         n = round(x)
         _write(panel, f"{n}" if backdrop is None else f"{x:.1f} s",
-               (at(n, 0)[0] - 4 if backdrop is None else at(x, 0)[0] - 16, HEIGHT - 12))
+               (at(n, 0)[0] - 4 if backdrop is None else min(at(x, 0)[0] - 16, WIDTH - 52), HEIGHT - 12))
     if limit:
         cv2.line(panel, at(where[0], limit), at(where[-1], limit), LIMIT, 1)
     _write(panel, title, (LEFT, 22))
