@@ -11,6 +11,7 @@ import numpy as np
 
 from pipelines.core.errors import AnrError
 from pipelines.core.options import option
+from pipelines.core.ranges import ranges
 from pipelines.core.records import BodyFit, Camera, Landmarks
 from pipelines.core.stage import Job, Outcome, Progress, Stage
 from pipelines.core.storage import read_json, read_npz, write_fit
@@ -253,14 +254,6 @@ def _height(fit: BodyFit) -> float:
     from pipelines.body.model import body_height_m, load_body
 
     return body_height_m(load_body(), fit.betas)
-
-
-def ranges(flags: np.ndarray) -> str:
-    """Where flags are set, as text: `3-7, 12`; at most twelve of them."""
-    rows = np.flatnonzero(flags)
-    runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if len(rows) else []
-    texts = [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs]
-    return ", ".join(texts[:12]) + (f" and {len(texts) - 12} more" if len(texts) > 12 else "")
 
 
 def write_overlay(path: Path, recording: Recording, fit: BodyFit, landmarks: Sequence[Landmarks], tall_px: np.ndarray,

@@ -13,6 +13,7 @@ import numpy as np
 
 from pipelines.core.errors import AnrError
 from pipelines.core.options import option
+from pipelines.core.ranges import ranges
 from pipelines.core.stage import Job, Outcome, Stage
 from pipelines.core.storage import read_json
 
@@ -156,13 +157,6 @@ def images_of(recording: Recording) -> Iterator[np.ndarray]:
             if row + 1 < len(recording):
                 coming = pool.submit(recording.image, row + 1)
             yield image
-
-
-def ranges(flags: np.ndarray) -> str:
-    """Where flags are set, as text: `3-7, 12`."""
-    rows = np.flatnonzero(flags)
-    runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if len(rows) else []
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
 def estimate_s(inputs: Mapping[str, Path], options: KeypointOptions) -> float:

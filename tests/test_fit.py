@@ -11,10 +11,11 @@ from scipy.spatial.transform import Rotation
 
 from pipelines.body.model import betas_for_height, body_height_m, pose_body, pose_sequence
 from pipelines.core.errors import AnrError
+from pipelines.core.ranges import ranges
 from pipelines.core.records import BodyFit, Camera, Frame, Landmarks
 from pipelines.core.stage import Job, Progress
 from pipelines.core.storage import read_fit
-from pipelines.fit import STAGE, FitOptions, gate, ranges
+from pipelines.fit import STAGE, FitOptions, gate
 from pipelines.fitting.anatomy import LANDMARKS, LIMB_JOINTS, load_anatomy
 from pipelines.fitting.calibration import solve_shape
 from pipelines.fitting.descent import solve_frame
@@ -294,7 +295,9 @@ def test_the_gate_names_frames() -> None:
     assert "45 % of the frames are lost (35 % is the most): 3-11" in gate(0.01, 0.45, ok)
     assert "7.0 %" in gate(0.07, 0.0, ok)
     assert gate(float("nan"), 0.0, ok) != ""
-    assert ranges(np.array([1, 0, 1, 1], bool)) == "0, 2-3"
+    assert "(35 % is the most; nobody is found in 9): 3-11" in gate(0.01, 0.45, ok, "nobody is found in 9")
+    assert ranges(np.array([1, 0, 1, 1], bool)) == "0, 2-3" and ranges(np.zeros(3, bool)) == ""
+    assert ranges(np.arange(40) % 2 == 0).endswith("20, 22 and 8 more")
 
 
 def write_person(folder: Path, model: Model, frames: int, spoil: bool = False) -> dict[str, Path]:
