@@ -284,8 +284,11 @@ def test_standing_feet_are_found_and_moving_ones_are_not() -> None:
     depth = np.zeros((40, 33, 3))
     depth[:, :, 2] = 3.0
     depth[10, :, 2] = 9.0
-    held = standing_depths(runs, depth)
+    held = standing_depths(runs, depth, np.ones(len(depth)))
     assert held[10, 27] == 3.0 and np.isnan(held[30, 28]) and np.isnan(held[:, 0]).all()
+    sure = np.full(40, 0.01)
+    sure[10] = 1.0
+    assert standing_depths(runs, depth, sure)[0, 27] == 9.0                   # one stretched frame outweighs 39 squats
 
 
 def test_the_gate_names_frames() -> None:

@@ -161,6 +161,16 @@ def test_a_quick_swing_keeps_its_width_and_slow_motion_its_smoothing(model: Mode
     np.testing.assert_array_equal(looser.weight[:23], flow.weight[:23])
 
 
+def test_a_trunk_leans_forwards_as_far_as_told_and_bent_legs_are_not_stretched(model: Model) -> None:
+    state = standing(model, 0.3)
+    up = np.array([0.0, -1.0, 0.0])
+    upright, leaning = (model._upright(state, up, angle) for angle in (0.0, 0.5))
+    for a, b in zip(upright, leaning):
+        assert a @ b == pytest.approx(np.cos(0.5), abs=0.03)
+        assert b @ state.turn[:, 2] > a @ state.turn[:, 2] + 0.3              # towards where the person looks
+    assert model.stretched(standing(model, 0.3)) > 0.7 > 0.1 > model.stretched(standing(model, 0.3, knee_l=1.2))
+
+
 def _sight(model: Model, state: State):  # type: ignore[no-untyped-def]
     from pipelines.fitting.model import Sight
 

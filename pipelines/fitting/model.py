@@ -36,6 +36,9 @@ CLOTHES = ("filled", "under")
 CLOTH_M = 0.015                         # between the skin and what the camera sees of it
 OUTSIDE_SHARE = 0.2                     # weight of what lies outside a body under clothes: trousers are wide
 UPRIGHT_RAD = 0.12                      # how far trunks lean from upright, without depth
+BENT_RAD, LEAN_PER_BEND = 0.3, 0.45     # knees bent by more lean the trunk forwards, by balance: studio's squats
+UNSURE_PER_BEND = 0.15                  # radians more for each radian that a knee bends more
+SURE_SHARE = 0.95                       # of the readings beside the body; with fewer, the pose before is a start too
 TORSO = [LANDMARKS.index(name) for name in ("shoulder_l", "shoulder_r", "hip_l", "hip_r")]
 TRUNK = np.array([(LANDMARKS.index(f"hip_{s}"), LANDMARKS.index(f"shoulder_{s}")) for s in "lr"])
 JUDGED = [LANDMARKS.index(f"{name}_{side}") for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -65,6 +68,7 @@ class Model:
         self.cloth_m = CLOTH_M * clothed_verts(anatomy.body) if clothes == "under" else np.zeros(len(verts))
         self.soles = sole_points(anatomy.body)
         self.rest_marks = self.marks_m(State(np.zeros(len(anatomy.natural)), np.eye(3), np.zeros(3)))
+        self.knees = [self.rig.first[self.rig.handle[anatomy.body.joint(f"lowerleg01.{side}")]] for side in "LR"]
         self.height_m = body_height_m(anatomy.body, betas)
         self.free = np.zeros(6 + len(anatomy.natural), bool)
         self.only_root = np.ones_like(self.free)
@@ -79,9 +83,22 @@ class Model:
         if not starts or starts[0][1] > DOUBTFUL_COST:
             starts.append(self.descend(sight, self.start(sight.landmarks), None, 25))
         state = min(starts, key=lambda item: item[1])[0]
-        for _ in range(3 if sight.cloud is not None else 0):
-            state = self.solve(self.goal(sight, state), state, 4)[0]
+        if sight.cloud is None:
+            return state
+        state, cost, share = self._deepened(sight, state)
+        if before is not None and share < SURE_SHARE:
+            again, cost_again, _ = self._deepened(sight, before)
+            state = again if cost_again < cost else state
         return state
+
+    def _deepened(self, sight: Sight, state: State, rounds: int = 3) -> tuple[State, float, float]:
+        """The pose that landmarks and depth lead to, its cost with missed readings, the share that was not missed."""
+        for _ in range(rounds):
+            state = self.solve(self.goal(sight, state), state, 4)[0]
+        goal = self.goal(sight, state)
+        missed = int((goal.near < 0).sum())
+        cost = self.solve(goal, state, 0)[1] + missed * (goal.reading_kernel * goal.reading_weight) ** 2
+        return state, cost, 1.0 - missed / max(len(goal.near), 1)
 
     def goal(self, sight: Sight, state: State, anchor: Anchor | None = None,
              floor: np.ndarray | None = None) -> Goal:
@@ -92,7 +109,9 @@ class Model:
         goal = goal_for(self.anatomy, sight.landmarks, self.camera, state.place[2], anchor)
         goal = goal._replace(outside=OUTSIDE_SHARE if self.clothes == "under" else 1.0)
         if floor is not None and sight.cloud is None:
-            goal = with_directions(goal, TRUNK, self._upright(state, floor[:3]), UPRIGHT_RAD)
+            bends = np.clip(state.angles[self.knees] - BENT_RAD, 0.0, 2.0)
+            goal = with_directions(goal, TRUNK, self._upright(state, floor[:3], LEAN_PER_BEND * float(bends.min())),
+                                   UPRIGHT_RAD + UNSURE_PER_BEND * float(bends.max()))
         if sight.cloud is not None or sight.outline is not None or floor is not None:
             goal = self._with_surface(goal, sight, state, floor)
         if sight.hands is not None:
@@ -123,13 +142,18 @@ class Model:
         return goal._replace(pixel_weight=np.zeros_like(goal.pixel_weight),
                              direction_weight=np.zeros_like(goal.direction_weight))
 
-    def _upright(self, state: State, up: np.ndarray) -> np.ndarray:
-        """(2, 3) from hip to shoulder, left and right, if the trunk stood upright and faced the same way."""
+    def _upright(self, state: State, up: np.ndarray, lean_rad: float) -> np.ndarray:
+        """(2, 3) from hip to shoulder, left and right, if the trunk faced the same way and leaned forwards so far."""
         ahead = state.turn[:, 2] - up * (state.turn[:, 2] @ up)
         ahead = ahead / max(float(np.linalg.norm(ahead)), 1e-6)
         along = self.rest_marks[TRUNK[:, 1]] - self.rest_marks[TRUNK[:, 0]]
-        turned = along @ np.stack([np.cross(up, ahead), up, ahead])
+        leaning = np.cos(lean_rad) * up + np.sin(lean_rad) * ahead
+        turned = along @ np.stack([np.cross(up, ahead), leaning, np.cos(lean_rad) * ahead - np.sin(lean_rad) * up])
         return np.asarray(turned / np.linalg.norm(turned, axis=1, keepdims=True))
+
+    def stretched(self, state: State) -> float:
+        """How far both legs are stretched: 1 when standing, towards 0.01 in a squat."""
+        return float(0.01 + np.exp(-(np.maximum(state.angles[self.knees], 0.0) / BENT_RAD) ** 2).min())
 
     def surface(self, state: State) -> tuple[np.ndarray, np.ndarray]:
         """Points and unit normals (V, 3) of the posed surface."""

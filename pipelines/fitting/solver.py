@@ -106,7 +106,8 @@ def settled(model: Model, clip: Clip, sights: Mapping[int, Sight], states: Seque
         trust = _trust(model, clip, sights, states)
         soles = np.array([model.surface(state)[0][model.soles] for state in states])
         floor = find_floor(soles, states, trust)
-        stand = standing_depths(runs, np.array([model.marks_m(state) for state in states]))
+        stand = standing_depths(runs, np.array([model.marks_m(state) for state in states]),
+                                np.array([model.stretched(state) for state in states]))
         goals = [model.goal(sights[row], state, None, floor) if trust[row] > 0 else model.nothing_seen(state)
                  for row, state in enumerate(states)]
         goals = [with_standing(goal, stand[row]) if row in sights and sights[row].cloud is None and trust[row] > 0

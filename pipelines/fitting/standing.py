@@ -37,13 +37,22 @@ def standing_runs(landmarks: Sequence[Landmarks], found: np.ndarray, times_s: np
     return runs
 
 
-def standing_depths(runs: Sequence[tuple[tuple[int, ...], int, int]], marks_m: np.ndarray) -> np.ndarray:
+def standing_depths(runs: Sequence[tuple[tuple[int, ...], int, int]], marks_m: np.ndarray,
+                    sure: np.ndarray) -> np.ndarray:
     """(F, 33) depth at which each standing landmark stays (the median of its stretch); NaN where it moves.
 
     marks_m  (F, 33, 3) where the landmarks are now, camera frame
+    sure     (F,) > 0, how much a frame counts: height tells how far away somebody stretched is, not somebody bent
     """
     depths = np.full(marks_m.shape[:2], np.nan)
     for foot, start, end in runs:
         for mark in foot:
-            depths[start:end, mark] = np.median(marks_m[start:end, mark, 2])
+            depths[start:end, mark] = weighted_median(marks_m[start:end, mark, 2], sure[start:end])
     return depths
+
+
+def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    """Of values (N,): the least one that has half of the weight (N,) at or below it."""
+    order = np.argsort(values)
+    below = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(below, 0.5 * below[-1])])
