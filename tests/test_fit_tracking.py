@@ -48,6 +48,17 @@ def test_live_answers_do_not_know_the_future(model: Model) -> None:
     assert np.abs(a[-1] - b[-1]).max() > 0.1
 
 
+def test_live_poses_never_leave_the_joints_limits(model: Model) -> None:
+    """Knees and elbows that are seen to bend the wrong way, or too far."""
+    anatomy, live = model.anatomy, LiveFit(model)
+    for k in range(20):
+        bend = 0.15 * k
+        wrong = standing(model, 0.4, knee_l=-bend, elbow_r=-bend, elbow_l=bend, leg_l=-bend)
+        state, _ = live.state(seen(model, wrong, 1.0, k), None, k / 25.0)
+        assert state is not None
+        assert (state.angles >= anatomy.lowest).all() and (state.angles <= anatomy.highest).all()
+
+
 def test_live_keeps_up_with_a_moving_person(model: Model) -> None:
     truth = moving(model, 30)
     fit = fit_live(clip_of([seen(model, state, 1.0, k) for k, state in enumerate(truth)]), quiet)

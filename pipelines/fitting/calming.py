@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pipelines.fitting.residuals import State
@@ -20,7 +22,7 @@ class Calmer:
     """
 
     def __init__(self, lowest: np.ndarray, highest: np.ndarray) -> None:
-        """lowest, highest (Q,) radians: the joints' limits, which the guess ahead may not leave."""
+        """lowest, highest (Q,) radians: the joints' limits. The solver's give by a degree or two, these do not."""
         self._lowest, self._highest = lowest, highest
         self.state: State | None = None
         self._time_s = 0.0
@@ -35,8 +37,9 @@ class Calmer:
         before, step_s = self.state, max(time_s - self._time_s, 1e-3)
         self._time_s = time_s
         if before is None:
-            self.state, self._pace = seen, (np.zeros_like(seen.angles), np.zeros(3), np.zeros(3))
-            return seen
+            self._pace = (np.zeros_like(seen.angles), np.zeros(3), np.zeros(3))
+            self.state = replace(seen, angles=np.clip(seen.angles, self._lowest, self._highest))
+            return self.state
         angles, place = before.angles + step_s * self._pace[0], before.place + step_s * self._pace[2]
         turn = exp_rotation(step_s * self._pace[1]) @ before.turn
         surprise = (seen.angles - angles, log_rotation(np.ascontiguousarray(seen.turn @ turn.T)), seen.place - place)
