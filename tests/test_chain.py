@@ -21,7 +21,7 @@ from pipelines.media.images import read_alpha, read_image
 from pipelines.media.recording import Recording
 
 T = TypeVar("T")
-FRAMES = 30
+FRAMES = 45                             # the session in three seconds; in two, arms fly faster than any fit follows
 ALL_FIT = 0.8                           # share of frames whose fit must be trusted
 
 
