@@ -6,10 +6,11 @@ import io
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -285,10 +286,10 @@ class _Clock:
             lesson.progress.note(f"{pace:.2f} s per image: {plan.images} images fit {plan.minutes:g} minutes.")
 
 
-def _remaining(state: State, recipe: Recipe) -> tuple[range, str, int | None]:
+def _remaining(state: State, recipe: Recipe) -> tuple[Iterable[int], str, int | None]:
     """What the progress bar walks over: the images still to see, or an open end while the pace is measured."""
     if state.plan.images == 0:
-        return range(state.images, 1 << 40, recipe.batch), "Measuring the speed", None
+        return count(state.images, recipe.batch), "Measuring the speed", None
     steps = range(state.images, state.plan.images, recipe.batch)
     return steps, "Training", len(steps)
 
