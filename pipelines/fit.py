@@ -36,7 +36,7 @@ class FitOptions:
     vertices: bool = option(False, "Also write the posed mesh of every frame, vertices_m, to fit.npz.")
     depth: bool = option(True, "Use the recording's depth, where it has any.")
     live: bool = option(False, "Answer each frame from the frames before it, as live use does.")
-    clothes: str = option("under", "Whether the body is under the clothes (under) or fills them (filled).")
+    clothes: str = option("filled", "Whether the body fills its clothes (filled) or is under them (under).")
 
 
 def check(options: FitOptions) -> None:
