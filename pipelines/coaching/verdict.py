@@ -247,9 +247,9 @@ def _poses(evidence: Evidence) -> list[Finding]:
                            "squat or lift a knee", "stand with the legs apart")))
     serious = POSES[0] in missing or len(missing) > 1
     text = f"Hardly any frame shows: {', '.join(missing)}."
-    todo = _listed([how[pose] for pose in missing])
+    wish = _listed([how[pose] for pose in missing])
     return [Finding(WARNING if serious else NOTE, "poses", text,
-                    f"{todo[0].upper()}{todo[1:]}: what no frame shows bent or stretched comes out wrong when it is.")]
+                    f"{wish[0].upper()}{wish[1:]}: what no frame shows bent or stretched comes out wrong when it is.")]
 
 
 def _sharpness(evidence: Evidence) -> list[Finding]:

@@ -10,8 +10,6 @@ from scipy.spatial.transform import Rotation
 
 from pipelines.fitting.residuals import State
 
-QUICK_M_PER_S = 2.0                     # at this speed of a joint the smoothing is 0.7 times as wide
-
 
 def smooth(states: Sequence[State], trust: np.ndarray, times_s: np.ndarray, sigma_s: float | np.ndarray,
            leave_out_self: bool = False) -> list[State]:
@@ -60,17 +58,6 @@ def smooth(states: Sequence[State], trust: np.ndarray, times_s: np.ndarray, sigm
         Q = angles.shape[1]
         out.append(State(now[:Q], Rotation.from_rotvec(now[Q + 3:]).as_matrix() @ centre, now[Q:Q + 3]))
     return out
-
-
-def calmer_when_slow(joints_m: np.ndarray, times_s: np.ndarray, sigma_s: float) -> np.ndarray:
-    """(F,) widths of the smoothing: `sigma_s` at rest, less the faster a limb moves, so that kicks keep their reach.
-
-    joints_m  (F, N, 3) of a track that has been smoothed once
-    """
-    if len(times_s) < 3:
-        return np.full(len(times_s), sigma_s)
-    speed = np.linalg.norm(np.gradient(joints_m, times_s, axis=0), axis=-1).max(axis=1)
-    return np.asarray(sigma_s / np.hypot(1.0, speed / QUICK_M_PER_S))
 
 
 def _spacing(times_s: np.ndarray) -> float:
