@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from anrcli.app import main
-from anrcli.commands import bench
-from anrcli.commands.bench import BENCHES, Bench, timing, widescreen
+from anrcli.commands import bench, measuring
+from anrcli.commands.bench import BENCHES
+from anrcli.commands.bench_fit import widescreen
+from anrcli.commands.measuring import Bench, available_cores, in_words, machine, timing
 from pipelines.core.records import Camera
 from pipelines.geometry.cameras import project
 
@@ -24,13 +27,13 @@ def test_a_table_and_the_cores_are_shown(one_bench: None, capsys: pytest.Capture
     assert main(["bench"]) == 0
     shown = capsys.readouterr().out
     assert "adding up" in shown and "12.5 frames/s" in shown and "2 ms" in shown
-    assert f"Medians over 3 runs on {bench.available_cores()} core" in shown
+    assert "medians over 3 runs" in shown and machine().split(" of ")[0] in shown
 
 
 def test_json_carries_a_figure_under_the_name_of_its_bench(one_bench: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--json", "bench", "sum"]) == 0
     figures = json.loads(capsys.readouterr().out)["figures"]
-    assert figures == {"cores": bench.available_cores(), "sum.sums_fps": 12.5, "sum.a_ms": 2.0}
+    assert figures == {"cores": available_cores(), "sum.sums_fps": 12.5, "sum.a_ms": 2.0}
 
 
 def test_an_unknown_name_is_wrong_usage_and_the_known_ones_are_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,6 +51,19 @@ def test_raster_measures_both_sizes() -> None:
 def test_every_bench_says_what_it_measures() -> None:
     assert {"fit", "raster"} <= set(BENCHES)
     assert all(each.measures for each in BENCHES.values())
+
+
+def test_a_figure_without_a_unit_keeps_its_whole_name() -> None:
+    assert in_words("iou", 0.98765) == ("iou", "0.9877")
+    assert in_words("share_kept", 0.5) == ("share kept", "0.5")
+    assert in_words("random_read_ms", 3.0) == ("random read", "3 ms")
+
+
+def test_the_machine_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name\t: Abacus 9\n", encoding="utf-8")
+    monkeypatch.setattr(measuring, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(measuring, "available_cores", lambda: 1)
+    assert machine().startswith("1 core of Abacus 9, ")
 
 
 def test_a_timing_is_per_item_and_the_median_of_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
