@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -27,6 +30,7 @@ MIDDLE: dict[str, tuple[str, ...]] = {
     "hips": ("hips", "hip", "pelvis", "root", "base"),
     "head": ("head",),
 }
+ALL_MAPPED = (*MIDDLE, *(f"{part}.{side}" for side in SIDES for part in PARTS))
 NEEDED = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 
 
@@ -44,8 +48,11 @@ class JointMap:
         return ", ".join(pairs)
 
 
-def match_joints(bvh: BvhFile) -> JointMap:
-    """Finds the parts by name; AnrError names the parts that are not there."""
+def match_joints(bvh: BvhFile, mended: Mapping[str, str] | None = None) -> JointMap:
+    """Finds the parts by name; AnrError names the parts that are not there.
+
+    mended  {part: name of the joint, or "" for none} from a joint map file, believed over the tables
+    """
     plain = [_plain(name) for name in bvh.joint_names]
     joints: dict[str, int] = {}
     for part, names in MIDDLE.items():
@@ -59,6 +66,7 @@ def match_joints(bvh: BvhFile) -> JointMap:
                 joints[f"{part}.{side}"] = found
         if joints.get(f"collar.{side}") == joints.get(f"shoulder.{side}"):
             joints.pop(f"collar.{side}", None)
+    joints = _mended(joints, bvh, mended or {})
     missing = [f"{part}.{side}" for part in NEEDED for side in SIDES if f"{part}.{side}" not in joints]
     if missing:
         named = ", ".join(bvh.joint_names[:12]) + (", ..." if len(bvh.joint_names) > 12 else "")
@@ -76,6 +84,48 @@ def match_joints(bvh: BvhFile) -> JointMap:
         else:                                            # a head that does not hang from the chest is none we can use
             del joints["head"]
     return JointMap(joints, spine, neck)
+
+
+def read_joint_map(path: Path) -> dict[str, str]:
+    """{part: name of the joint, or "" for none} of a joint map file; AnrError when it is none."""
+    try:
+        read = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise AnrError(f"There is no joint map {path}.", hint="Rendering a motion writes one: joint_map.json.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise AnrError(f"The joint map {path} cannot be read: {error}.", hint="Name a text file.") from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise AnrError(f"The joint map {Path(path).name} is not JSON: {error}.",
+                       hint='It looks like {"hips": "Hips", "knee.L": "LeftLeg"}.') from None
+    if not isinstance(read, dict) or not all(isinstance(name, str) for name in read.values()):
+        raise AnrError(f"The joint map {Path(path).name} is not a list of parts and joint names.",
+                       hint='It looks like {"hips": "Hips", "knee.L": "LeftLeg"}; "" means there is none.')
+    unknown = [part for part in read if part not in ALL_MAPPED]
+    if unknown:
+        raise AnrError(f"The joint map {Path(path).name} speaks of {unknown[0]!r}, which is no part of the body.",
+                       hint=f"Parts are {', '.join(ALL_MAPPED)}.")
+    return read
+
+
+def write_joint_map(path: Path, joint_map: JointMap, bvh: BvhFile) -> None:
+    """Writes which joint was taken for what, every part in its line, "" where there is none."""
+    names = {part: bvh.joint_names[joint_map.joints[part]] if part in joint_map.joints else "" for part in ALL_MAPPED}
+    Path(path).write_text(json.dumps(names, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _mended(joints: dict[str, int], bvh: BvhFile, mended: Mapping[str, str]) -> dict[str, int]:
+    """`joints` with what a person said about them; AnrError for a joint that is not there."""
+    joints = dict(joints)
+    for part, name in mended.items():
+        if not name:
+            joints.pop(part, None)
+        elif name in bvh.joint_names:
+            joints[part] = bvh.joint_names.index(name)
+        else:
+            named = ", ".join(bvh.joint_names[:12]) + (", ..." if len(bvh.joint_names) > 12 else "")
+            raise AnrError(f"The joint map names {name!r} for {part}, but the motion has no such joint; it has: {named}.",
+                           hint="Names count letter for letter.")
+    return joints
 
 
 def descendants(bvh: BvhFile, joint: int) -> list[int]:

@@ -9,6 +9,7 @@ The reference decides only what directions cannot tell: twist, and where trunk, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,12 +51,15 @@ def retarget(bvh: BvhFile, body: Body, betas: np.ndarray) -> Motion:
     return retarget_fully(bvh, body, betas).motion
 
 
-def retarget_fully(bvh: BvhFile, body: Body, betas: np.ndarray) -> Retargeted:
-    """The same, with the joint map and the source skeleton for looking at."""
+def retarget_fully(bvh: BvhFile, body: Body, betas: np.ndarray, mended: Mapping[str, str] | None = None) -> Retargeted:
+    """The same, with the joint map and the source skeleton for looking at.
+
+    mended  what a joint map file says, as `read_joint_map` gives it
+    """
     if not has_rotations(bvh):
         raise AnrError("This BVH file has positions but no rotations, so it moves nothing.",
                        hint="Export it again with rotation channels.")
-    source = _Source.open(bvh)
+    source = _Source.open(bvh, mended)
     _, rest_joints = rest_body(body, betas)
     rig = _Rig(body.joint_names, body.parents, rest_joints)
     ours = _is_our_skeleton(bvh, body)
@@ -122,8 +126,8 @@ class _Source:
     leg_length: float
 
     @classmethod
-    def open(cls, bvh: BvhFile) -> _Source:
-        joint_map = match_joints(bvh)
+    def open(cls, bvh: BvhFile, mended: Mapping[str, str] | None) -> _Source:
+        joint_map = match_joints(bvh, mended)
         positions, rotations = pose_skeleton(bvh)
         axis = _up_axis(_trunk_directions(positions, joint_map))
         to_y_up = {"x": np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1.0]]), "y": np.eye(3),

@@ -42,3 +42,19 @@ def frame_range(text: str, count: int) -> range:
     if start >= end:
         raise AnrError(f"--frames {text} holds no frame; there are {count}.", hint=f"Choose within 0:{count}.")
     return range(start, end)
+
+
+def seconds_range(text: str) -> tuple[float, float | None]:
+    """`A:B` in seconds, either side may be left out: (start, end or None for the end of the motion).
+
+    AnrError when it is not a range or nothing can lie in it.
+    """
+    parts = [part.strip() for part in text.split(":")]
+    try:
+        start, end = (float(parts[0]) if parts[0] else 0.0), (float(parts[1]) if parts[1] else None)
+    except (ValueError, IndexError):
+        start, end = -1.0, None
+    if len(parts) != 2 or not 0 <= start < np.inf or (end is not None and not start < end < np.inf):
+        raise AnrError(f"--trim {text} is not a range of seconds.",
+                       hint="Write it as A:B, for example --trim 1.5:4, with A before B.")
+    return start, end
