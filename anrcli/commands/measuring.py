@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import statistics
 import time
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.core.stage import Progress
+from pipelines.rasterizers.bands import available_cores
 
 RUNS = 3                                # each figure is the median over so many runs
 CPU_INFO = Path("/proc/cpuinfo")
@@ -36,11 +36,6 @@ def in_words(figure: str, value: float) -> tuple[str, str]:
     if not quantity or unit not in UNITS:
         return figure.replace("_", " "), f"{value:.4g}"
     return quantity.replace("_", " "), f"{value:.4g} {UNITS[unit]}"
-
-
-def available_cores() -> int:
-    """Cores this process may use, which a container or taskset makes fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine() -> str:

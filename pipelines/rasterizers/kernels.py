@@ -1,187 +1,209 @@
-"""The inner loops of the CPU rasterizer, compiled by numba (cached; they release the GIL)."""
+"""The inner loops of the CPU rasterizer, compiled by numba (cached; they release the GIL).
+
+They work on bands of rows. What a pixel sees depends on the triangles alone, never on the band it lies in, so the
+same picture comes out whoever draws which band.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-SUBPIXELS = 256                         # vertices are snapped to 1/256 pixel
-FARTHEST = 2.0**21                      # pixels: keeps products of edge functions within 64 bits
+from pipelines.rasterizers.triangles import SUBPIXELS
+
+HALF = SUBPIXELS // 2
+NEAREST_NOTHING = -np.inf
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def draw_triangles(seen, faces, K, weak_depth_m, near_m, x0, y0, x1, y1):  # type: ignore[no-untyped-def]
-    """Z-buffer of triangles given in the camera's frame; `weak_depth_m` 0 = perspective. See `cpu.rasterize`."""
-    height, width = y1 - y0, x1 - x0
-    face_index = np.full((height, width), -1, dtype=np.int32)
-    bary = np.zeros((height, width, 3), dtype=np.float32)
-    nearness = np.full((height, width), -np.inf, dtype=np.float32)      # 1/z, or -z where that is linear
-
-    vertex_count = len(seen)
-    x = np.empty(vertex_count, dtype=np.int64)
-    y = np.empty(vertex_count, dtype=np.int64)
-    for v in range(vertex_count):
-        if seen[v, 2] >= near_m:
-            x[v], y[v] = _snapped(seen[v, 0], seen[v, 1], seen[v, 2], K, weak_depth_m, x0, y0)
-
-    corner_xy = np.empty((3, 2), dtype=np.int64)
-    corner_z = np.empty(3)
-    corner_bary = np.empty((3, 3))
-    polygon = np.empty((4, 3))
-    polygon_bary = np.empty((4, 3))
-    for t in range(len(faces)):
-        in_front = 0
-        finite = True
-        for k in range(3):
-            v = faces[t, k]
-            finite = finite and np.isfinite(seen[v, 0] + seen[v, 1] + seen[v, 2])
-            if seen[v, 2] >= near_m:
-                in_front += 1
-        if not finite or in_front == 0:
-            continue
-        if in_front == 3:
-            for k in range(3):
-                v = faces[t, k]
-                corner_xy[k, 0], corner_xy[k, 1], corner_z[k] = x[v], y[v], seen[v, 2]
-                for c in range(3):
-                    corner_bary[k, c] = 1.0 if c == k else 0.0
-            _draw(t, corner_xy, corner_z, corner_bary, weak_depth_m > 0, face_index, bary, nearness)
-            continue
-        corners = _cut_at_near_plane(seen, faces[t], near_m, polygon, polygon_bary)
-        for fan in range(corners - 2):
-            for k in range(3):
-                p = 0 if k == 0 else fan + k
-                corner_xy[k, 0], corner_xy[k, 1] = _snapped(polygon[p, 0], polygon[p, 1], polygon[p, 2], K,
-                                                            weak_depth_m, x0, y0)
-                corner_z[k] = polygon[p, 2]
-                corner_bary[k] = polygon_bary[p]
-            _draw(t, corner_xy, corner_z, corner_bary, weak_depth_m > 0, face_index, bary, nearness)
-    depth_m = nearness
-    for row in range(height):
-        for column in range(width):
-            if face_index[row, column] < 0:
-                depth_m[row, column] = 0.0
-            elif weak_depth_m > 0:
-                depth_m[row, column] = -nearness[row, column]
-            else:
-                depth_m[row, column] = 1.0 / nearness[row, column]
-    return face_index, bary, depth_m
-
-
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _snapped(X, Y, Z, K, weak_depth_m, x0, y0):  # type: ignore[no-untyped-def]
-    """Pixel position within the box, in whole subpixels."""
-    spread = weak_depth_m if weak_depth_m > 0 else Z
-    px = (K[0, 0] * X + K[0, 1] * Y) / spread + K[0, 2] - x0
-    py = K[1, 1] * Y / spread + K[1, 2] - y0
-    px = min(max(px, -FARTHEST), FARTHEST)
-    py = min(max(py, -FARTHEST), FARTHEST)
-    return np.int64(np.floor(px * SUBPIXELS + 0.5)), np.int64(np.floor(py * SUBPIXELS + 0.5))
+def draw_bands(triangles, weak, band_rows, first, step, face_index, bary, depth_m):  # type: ignore[no-untyped-def]
+    """Draws bands `first`, `first + step`, ... of `band_rows` rows each; see `cpu.rasterize`."""
+    height, width = face_index.shape
+    nearness = np.empty((band_rows, width), dtype=np.float32)
+    owner = np.empty((band_rows, width), dtype=np.int32)
+    reach = np.empty((band_rows, 2), dtype=np.int32)
+    for top in range(first * band_rows, height, step * band_rows):
+        bottom = min(top + band_rows, height)
+        find_nearest(triangles, top, bottom, nearness, owner, reach)
+        resolve(triangles, weak, top, owner, reach, face_index[top:bottom], bary[top:bottom], depth_m[top:bottom])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _cut_at_near_plane(seen, face, near_m, polygon, polygon_bary):  # type: ignore[no-untyped-def]
-    """The part of a triangle beyond the near plane: fills a polygon of 3 or 4 corners, returns how many.
+def map_bands(triangles, weak, band_rows, first, step, surface, maps):  # type: ignore[no-untyped-def]
+    """The same, and interpolates UV and normals at once, so that the weights never leave the processor's cache.
 
-    A cut edge is always walked from its nearer vertex of lower depth order, so that neighbours get equal corners.
+    surface  uvs (U, 2), face_uvs (T, 3), normals (V, 3), faces (T, 3)
+    maps     face_index (h, w), uv (h, w, 2), normal (h, w, 3), depth_m (h, w), all of them filled
     """
-    count = 0
-    for k in range(3):
-        a, b = face[k], face[(k + 1) % 3]
-        if seen[a, 2] >= near_m:
-            polygon[count] = seen[a]
-            for c in range(3):
-                polygon_bary[count, c] = 1.0 if c == k else 0.0
-            count += 1
-        if (seen[a, 2] >= near_m) != (seen[b, 2] >= near_m):
-            front, back = (a, b) if seen[a, 2] >= near_m else (b, a)
-            share = (near_m - seen[back, 2]) / (seen[front, 2] - seen[back, 2])      # of the front vertex
-            for c in range(3):
-                polygon[count, c] = seen[back, c] + share * (seen[front, c] - seen[back, c])
-                polygon_bary[count, c] = 0.0
-            polygon[count, 2] = near_m
-            front_corner = k if front == a else (k + 1) % 3
-            back_corner = k if back == a else (k + 1) % 3
-            polygon_bary[count, front_corner] = share
-            polygon_bary[count, back_corner] = 1.0 - share
-            count += 1
-    return count
+    face_index, uv, normal, depth_m = maps
+    height, width = face_index.shape
+    nearness = np.empty((band_rows, width), dtype=np.float32)
+    owner = np.empty((band_rows, width), dtype=np.int32)
+    reach = np.empty((band_rows, 2), dtype=np.int32)
+    bary = np.empty((band_rows, width, 3), dtype=np.float32)
+    for top in range(first * band_rows, height, step * band_rows):
+        bottom = min(top + band_rows, height)
+        find_nearest(triangles, top, bottom, nearness, owner, reach)
+        resolve(triangles, weak, top, owner, reach, face_index[top:bottom], bary, depth_m[top:bottom])
+        shade_rows(face_index[top:bottom], bary, reach, surface, uv[top:bottom], normal[top:bottom])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _draw(t, xy, z, corner_bary, weak, face_index, bary, nearness):  # type: ignore[no-untyped-def]
-    """One triangle, corners in subpixels of the box."""
-    ax, ay, bx, by, cx, cy = xy[0, 0], xy[0, 1], xy[1, 0], xy[1, 1], xy[2, 0], xy[2, 1]
-    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-    if area == 0:
-        return
-    i, j = 1, 2
-    if area < 0:                        # seen from behind: swap two corners so that inside is positive
-        bx, by, cx, cy = cx, cy, bx, by
-        i, j = 2, 1
-        area = -area
-    height, width = face_index.shape
-    half = SUBPIXELS // 2
-    # pixels whose centre (at half a pixel) lies within the corners' bounds
-    left = max(0, (min(ax, bx, cx) - half + SUBPIXELS - 1) // SUBPIXELS)
-    right = min(width - 1, (max(ax, bx, cx) - half) // SUBPIXELS)
-    top = max(0, (min(ay, by, cy) - half + SUBPIXELS - 1) // SUBPIXELS)
-    bottom = min(height - 1, (max(ay, by, cy) - half) // SUBPIXELS)
-    if left > right or top > bottom:
-        return
+def find_nearest(triangles, top, bottom, nearness, owner, reach):  # type: ignore[no-untyped-def]
+    """The nearest triangle at each pixel centre of rows top to bottom: its number plus one in `owner`, 0 = none.
 
-    # edge opposite to each corner; a centre on an edge belongs to the triangle to the right of or below it
-    dxa, dya = cx - bx, cy - by
-    dxb, dyb = ax - cx, ay - cy
-    dxc, dyc = bx - ax, by - ay
-    limit_a = 0 if dya < 0 or (dya == 0 and dxa > 0) else 1
-    limit_b = 0 if dyb < 0 or (dyb == 0 and dxb > 0) else 1
-    limit_c = 0 if dyc < 0 or (dyc == 0 and dxc > 0) else 1
-    px, py = left * SUBPIXELS + half, top * SUBPIXELS + half
-    row_a = dxa * (py - by) - dya * (px - bx)
-    row_b = dxb * (py - cy) - dyb * (px - cx)
-    row_c = dxc * (py - ay) - dyc * (px - ax)
-    step_xa, step_xb, step_xc = -dya * SUBPIXELS, -dyb * SUBPIXELS, -dyc * SUBPIXELS
-    step_ya, step_yb, step_yc = dxa * SUBPIXELS, dxb * SUBPIXELS, dxc * SUBPIXELS
-
-    # depth is linear in the picture as 1/z under perspective, as z under weak perspective
-    if weak:
-        wa, wb, wc = -z[0], -z[i], -z[j]
-    else:
-        wa, wb, wc = 1.0 / z[0], 1.0 / z[i], 1.0 / z[j]
-    per_area = 1.0 / area
-    for row in range(top, bottom + 1):
-        ea, eb, ec = row_a, row_b, row_c
-        for column in range(left, right + 1):
-            if ea >= limit_a and eb >= limit_b and ec >= limit_c:
-                near = np.float32((ea * wa + eb * wb + ec * wc) * per_area)
-                if near > nearness[row, column]:
-                    nearness[row, column] = near
-                    face_index[row, column] = t
-                    if weak:
-                        sa, sb, sc = ea * per_area, eb * per_area, ec * per_area
-                    else:
-                        sa, sb, sc = ea * wa, eb * wb, ec * wc
-                        scale = 1.0 / (sa + sb + sc)
-                        sa, sb, sc = sa * scale, sb * scale, sc * scale
-                    for c in range(3):
-                        bary[row, column, c] = (sa * corner_bary[0, c] + sb * corner_bary[i, c]
-                                                + sc * corner_bary[j, c])
-            ea += step_xa
-            eb += step_xb
-            ec += step_xc
-        row_a += step_ya
-        row_b += step_yb
-        row_c += step_yc
+    reach (rows, 2) becomes the first column that may be covered in each row and the one after the last.
+    Edge functions are whole numbers; a centre on an edge belongs to the triangle to the right of or below it.
+    Of equally near ones the first in order is kept.
+    """
+    owner[:bottom - top] = 0
+    nearness[:bottom - top] = NEAREST_NOTHING
+    reach[:bottom - top, 0] = owner.shape[1]
+    reach[:bottom - top, 1] = 0
+    corners = triangles.corners
+    for n in range(len(corners)):
+        first, last = max(triangles.rows[n, 0], top), min(triangles.rows[n, 1], bottom - 1)
+        if first > last:
+            continue
+        left, right = triangles.columns[n, 0], triangles.columns[n, 1]
+        ax, ay, bx, by = corners[n, 0], corners[n, 1], corners[n, 2], corners[n, 3]
+        cx, cy = corners[n, 4], corners[n, 5]
+        dxa, dya, dxb, dyb, dxc, dyc = cx - bx, cy - by, ax - cx, ay - cy, bx - ax, by - ay
+        px, py = left * SUBPIXELS + HALF, first * SUBPIXELS + HALF
+        edge_a = dxa * (py - by) - dya * (px - bx)
+        edge_b = dxb * (py - cy) - dyb * (px - cx)
+        edge_c = dxc * (py - ay) - dyc * (px - ax)
+        # depth is linear in the picture as 1/z under perspective, as z under weak perspective
+        per_area = 1.0 / (dxc * (cy - ay) - dyc * (cx - ax))
+        wa, wb, wc = triangles.nearness[n, 0] * per_area, triangles.nearness[n, 1] * per_area, \
+            triangles.nearness[n, 2] * per_area
+        step_a, step_b, step_c = -dya * SUBPIXELS, -dyb * SUBPIXELS, -dyc * SUBPIXELS
+        slope = step_a * wa + step_b * wb + step_c * wc
+        # from here on an edge function is inside where it is 0 or more
+        bias_a = 0 if dya < 0 or (dya == 0 and dxa > 0) else 1
+        bias_b = 0 if dyb < 0 or (dyb == 0 and dxb > 0) else 1
+        bias_c = 0 if dyc < 0 or (dyc == 0 and dxc > 0) else 1
+        for row in range(first, last + 1):
+            a, b, c = edge_a - bias_a, edge_b - bias_b, edge_c - bias_c
+            column = left
+            while column <= right and (a | b | c) < 0:
+                a += step_a
+                b += step_b
+                c += step_c
+                column += 1
+            skipped = column - left
+            near = (edge_a * wa + edge_b * wb + edge_c * wc) + skipped * slope
+            start = column
+            while column <= right and (a | b | c) >= 0:
+                here = np.float32(near + (column - start) * slope)
+                if here > nearness[row - top, column]:
+                    nearness[row - top, column] = here
+                    owner[row - top, column] = n + 1
+                a += step_a
+                b += step_b
+                c += step_c
+                column += 1
+            if column > start:
+                reach[row - top, 0] = min(reach[row - top, 0], start)
+                reach[row - top, 1] = max(reach[row - top, 1], column)
+            edge_a += dxa * SUBPIXELS
+            edge_b += dxb * SUBPIXELS
+            edge_c += dxc * SUBPIXELS
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def interpolate_corners(face_index, bary, attributes, face_attributes):  # type: ignore[no-untyped-def]
-    """(h, w, C) float32; see `cpu.interpolate`."""
-    height, width = face_index.shape
-    channels = attributes.shape[1]
-    out = np.zeros((height, width, channels), dtype=np.float32)
+def resolve(triangles, weak, top, owner, reach, face_index, bary, depth_m):  # type: ignore[no-untyped-def]
+    """Faces, perspective-correct weights and depth of the rows that `find_nearest` filled; background is -1, 0, 0."""
+    corners = triangles.corners
+    a_share, b_share, c_share = 0.0, 0.0, 0.0
+    for row in range(len(face_index)):
+        face_index[row] = -1
+        depth_m[row] = 0.0
+        bary[row] = 0.0
+        py = (top + row) * SUBPIXELS + HALF
+        last = -1
+        for column in range(reach[row, 0], reach[row, 1]):
+            n = owner[row, column] - 1
+            if n < 0:
+                continue
+            px = column * SUBPIXELS + HALF
+            if n != last:
+                last = n
+                ax, ay, bx, by = corners[n, 0], corners[n, 1], corners[n, 2], corners[n, 3]
+                cx, cy = corners[n, 4], corners[n, 5]
+                dxa, dya, dxb, dyb, dxc, dyc = cx - bx, cy - by, ax - cx, ay - cy, bx - ax, by - ay
+                wa, wb, wc = triangles.nearness[n, 0], triangles.nearness[n, 1], triangles.nearness[n, 2]
+                area = float(dxc * (cy - ay) - dyc * (cx - ax))
+                per_area = 1.0 / area
+                face, cut = triangles.face[n], triangles.cut[n]
+                i, j, k = triangles.order[n, 0], triangles.order[n, 1], triangles.order[n, 2]
+            edge_a = float(dxa * (py - by) - dya * (px - bx))
+            edge_b = float(dxb * (py - cy) - dyb * (px - cx))
+            edge_c = float(dxc * (py - ay) - dyc * (px - ax))
+            if weak:
+                depth_m[row, column] = -(edge_a * wa + edge_b * wb + edge_c * wc) * per_area
+                a_share, b_share, c_share = edge_a * per_area, edge_b * per_area, edge_c * per_area
+            else:
+                a_share, b_share, c_share = edge_a * wa, edge_b * wb, edge_c * wc
+                scale = 1.0 / (a_share + b_share + c_share)
+                depth_m[row, column] = area * scale
+                a_share, b_share, c_share = a_share * scale, b_share * scale, c_share * scale
+            face_index[row, column] = face
+            if cut < 0:
+                bary[row, column, i] = a_share
+                bary[row, column, j] = b_share
+                bary[row, column, k] = c_share
+            else:
+                at = triangles.cut_bary[cut]
+                for corner in range(3):
+                    bary[row, column, corner] = (a_share * at[i, corner] + b_share * at[j, corner]
+                                                 + c_share * at[k, corner])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def shade_rows(face_index, bary, reach, surface, uv, normal):  # type: ignore[no-untyped-def]
+    """Fills uv (h, w, 2) and the unit normals (h, w, 3), 0 on background; a vanishing normal faces the camera.
+
+    reach, surface  see `find_nearest` and `map_bands`; `bary` may have more rows than are wanted
+    """
+    uvs, face_uvs, normals, faces = surface
+    one = np.float32(1.0)
+    for row in range(len(face_index)):
+        uv[row] = 0.0
+        normal[row] = 0.0
+        last = -1
+        for column in range(reach[row, 0], reach[row, 1]):
+            t = face_index[row, column]
+            if t < 0:
+                continue
+            if t != last:               # what the corners carry is fetched once for all pixels of a face in this row
+                last = t
+                i, j, k = face_uvs[t, 0], face_uvs[t, 1], face_uvs[t, 2]
+                ua, ub, uc, va, vb, vc = uvs[i, 0], uvs[j, 0], uvs[k, 0], uvs[i, 1], uvs[j, 1], uvs[k, 1]
+                i, j, k = faces[t, 0], faces[t, 1], faces[t, 2]
+                xa, xb, xc = normals[i, 0], normals[j, 0], normals[k, 0]
+                ya, yb, yc = normals[i, 1], normals[j, 1], normals[k, 1]
+                za, zb, zc = normals[i, 2], normals[j, 2], normals[k, 2]
+            a, b, c = bary[row, column, 0], bary[row, column, 1], bary[row, column, 2]
+            uv[row, column, 0] = a * ua + b * ub + c * uc
+            uv[row, column, 1] = a * va + b * vb + c * vc
+            x, y, z = a * xa + b * xb + c * xc, a * ya + b * yb + c * yc, a * za + b * zb + c * zc
+            length = np.sqrt(x * x + y * y + z * z)
+            if not length > 1e-12:
+                normal[row, column, 2] = -one
+                continue
+            scale = one / length
+            normal[row, column, 0] = x * scale
+            normal[row, column, 1] = y * scale
+            normal[row, column, 2] = z * scale
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def interpolate_rows(face_index, bary, attributes, face_attributes, out):  # type: ignore[no-untyped-def]
+    """Fills out (h, w, C); see `cpu.interpolate`."""
+    height, width, channels = out.shape
     for row in range(height):
+        out[row] = 0.0
         for column in range(width):
             t = face_index[row, column]
             if t < 0:
@@ -190,22 +212,3 @@ def interpolate_corners(face_index, bary, attributes, face_attributes):  # type:
             u, v, w = bary[row, column, 0], bary[row, column, 1], bary[row, column, 2]
             for k in range(channels):
                 out[row, column, k] = u * attributes[a, k] + v * attributes[b, k] + w * attributes[c, k]
-    return out
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def normalise_inside(normal, face_index):  # type: ignore[no-untyped-def]
-    """Makes (h, w, 3) vectors unit length in place where there is a surface; a vanishing one faces the camera."""
-    height, width = face_index.shape
-    for row in range(height):
-        for column in range(width):
-            if face_index[row, column] < 0:
-                continue
-            x, y, z = normal[row, column, 0], normal[row, column, 1], normal[row, column, 2]
-            length = np.sqrt(x * x + y * y + z * z)
-            if length < 1e-12:
-                normal[row, column, 2] = -1.0
-                continue
-            normal[row, column, 0] = x / length
-            normal[row, column, 1] = y / length
-            normal[row, column, 2] = z / length
