@@ -13,6 +13,8 @@ import numpy as np
 
 from pipelines.body.atlas import make_atlas
 from pipelines.body.decimation import decimate
+from pipelines.body.model import load_body
+from pipelines.body.quality import atlas_quality, refuse_poor
 from pipelines.body.regions import face_regions
 from pipelines.body.skeleton import JOINT_NAMES, PARENTS, mirrored_joints
 from pipelines.body.surface import REGION_NAMES
@@ -60,6 +62,7 @@ def bake(path: Path) -> None:
         face_region=face_region.astype(np.uint8), region_names=np.array(REGION_NAMES), version=np.array(VERSION),
         anny_vertex=kept.astype(np.int32),
     )
+    refuse_poor(atlas_quality(load_body(path)))
 
 
 def fine_body() -> FineBody:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,8 @@ def region_texels(body: Body, names: tuple[str, ...] | list[str], size: int = 25
     """(size, size) float32 weights 0..1: the named regions' texels, with a soft edge where they meet other regions.
 
     On the border the weight is 0.5; it reaches 1 inside and 0 outside within `soft_px` texels, also where the border
-    is a seam and its two sides lie in charts apart. Seams within the named regions stay at 1. 0 far from charts.
+    is a seam and its two sides lie in charts apart: gutters hold what lies across the seam, so bilinear samples of
+    either side agree there. Seams within the named regions stay at 1. 0 far from charts.
     Unknown names: ValueError listing the names there are.
     """
     unknown = [name for name in names if name not in body.region_names]
@@ -61,6 +63,7 @@ def region_texels(body: Body, names: tuple[str, ...] | list[str], size: int = 25
     if soft_px <= 0:
         return chosen.astype(np.float32)
     from pipelines.body.kernels import smallest_distances
+    from pipelines.body.seams import across_seams, tied
 
     points, point_chart = _border_points(body, np.isin(body.face_region, numbers), size)
     drawn, nearest, near = _texels(body, size)
@@ -71,8 +74,27 @@ def region_texels(body: Body, names: tuple[str, ...] | list[str], size: int = 25
         distance = smallest_distances(np.stack([columns + 0.5, rows + 0.5], axis=1), points[point_chart == chart])
         share = 0.5 + 0.5 * np.minimum(distance / soft_px, 1)
         weights[rows, columns] = np.where(chosen[rows, columns], share, 1 - share)
-    # A gutter continues the texel beside it, so sampling across a chart's edge changes nothing.
-    return np.where(near, weights[nearest], 0).astype(np.float32)
+    weights = tied(weights[nearest][None], across_seams(body, size))[0]
+    return np.where(near, weights, 0).astype(np.float32)
+
+
+def region_shares(body: Body, groups: Mapping[str, Sequence[str]], size: int = 256,
+                  soft_px: float = 2.0) -> dict[str, np.ndarray]:
+    """{group: (size, size) float32}: whose each texel is when regions are shared out, with soft borders.
+
+    groups   name -> regions; no region twice (ValueError). What no group names is shared out as one more, "".
+    returns  weights 0..1 that sum to one over the groups at every texel of the region map, also where three of them
+             meet; each is `region_texels` where two do
+    """
+    named = [region for regions in groups.values() for region in regions]
+    twice = sorted({region for region in named if named.count(region) > 1})
+    if twice or "" in groups:
+        raise ValueError(f"regions of more than one group: {', '.join(twice)}" if twice else "a group has no name")
+    rest = [region for region in body.region_names if region not in named]
+    weights = {name: region_texels(body, tuple(regions), size, soft_px)
+               for name, regions in {**groups, "": rest}.items()}
+    together = np.sum(list(weights.values()), axis=0)
+    return {name: weight / np.where(together > 0, together, 1) for name, weight in weights.items()}
 
 
 def texel_positions(body: Body, size: int = 256) -> np.ndarray:
@@ -108,10 +130,13 @@ def chart_map(body: Body, size: int = 256) -> np.ndarray:
     return np.where(texel_face >= 0, face_charts(body)[texel_face], -1)
 
 
-def face_map(body: Body, size: int = 256) -> np.ndarray:
-    """(size, size) int32: the face whose texel this is, dilated into the gutters by the nearest face; -1 elsewhere."""
+def face_map(body: Body, size: int = 256, dilated: bool = True) -> np.ndarray:
+    """(size, size) int32: the face whose texel this is, -1 where none is.
+
+    dilated  whether the gutters belong to the nearest face as well, else only texels whose centre lies in a face
+    """
     drawn, nearest, near = _texels(body, size)
-    return np.where(near, drawn[nearest], -1)
+    return np.where(near, drawn[nearest], -1) if dilated else drawn.copy()
 
 
 @lru_cache(maxsize=8)
