@@ -45,7 +45,9 @@ def border_points(body: Body, size: int, count: int = 25) -> tuple[np.ndarray, n
 
     Worked out face by face, as slowly as it is plain.
     """
-    here, there, chart = [], [], []
+    here: list[np.ndarray] = []
+    there: list[np.ndarray] = []
+    chart: list[int] = []
     neighbours, charts = face_neighbours(body.faces), face_charts(body)
     shares = np.linspace(0, 1, count)[:, None]
     uvs = body.uvs.astype(float) * size
@@ -159,12 +161,13 @@ def test_gutters_hold_what_lies_across_the_seam(body: Body) -> None:
                                   texel_positions(body, size), 0), -1, 0)
     across = across_seams(body, size)
     np.testing.assert_allclose(across.shares.sum(axis=1), 1, atol=1e-5)
-    assert (face_map(body, size, dilated=False).ravel()[across.texels] < 0).all()
+    own = face_map(body, size, dilated=False).ravel() >= 0
+    assert not own[across.texels].any() and own[across.sources[across.shares > 0]].all()
     here, there, _ = border_points(body, size, count=9)
     together = tied(places, across)
     apart_m = np.linalg.norm(sampled(together, here) - sampled(together, there), axis=0)
-    assert np.percentile(apart_m, 95) < 0.001 and apart_m.mean() < 0.0005
-    assert (together.reshape(3, -1)[:, across.texels] != 0).any(axis=0).mean() > 0.99
+    assert np.median(apart_m) < 0.0003 and np.percentile(apart_m, 95) < 0.002      # a texel is 7 mm wide
+    np.testing.assert_allclose(tied(together, across), together, atol=1e-9)         # once is enough
 
 
 def test_tying_changes_gutters_alone_and_nothing_in_a_texture_of_one_colour(body: Body) -> None:
@@ -199,8 +202,7 @@ def test_soft_borders_go_on_across_seams(body: Body, garment: str) -> None:
     here, there, _ = border_points(body, 256, count=9)
     weight = region_shares(body, GARMENTS)[garment][None]
     step = np.abs(sampled(weight, here) - sampled(weight, there))[0]
-    assert np.percentile(step, 99) < 0.1
-    assert (step > 0.25).mean() < 0.002             # where three charts meet in one point
+    assert np.percentile(step, 99) < 0.05 and step.max() < 0.2      # the worst where three charts meet in one point
 
 
 def test_a_region_of_two_groups_is_refused(body: Body) -> None:

@@ -16,15 +16,17 @@ from pipelines.body.model import Body
 from pipelines.body.surface import face_map, face_neighbours
 
 REACH_TEXELS = 2.0              # how far from a chart a texel can have a share in a bilinear sample, and a little more
+ROUNDS = 12                     # of resolving gutter texels that continue gutter texels
+LEAST_SHARE = 0.01              # of a source; smaller ones are left out
 
 
 @dataclass(frozen=True, eq=False)
 class Across:
-    """What each gutter texel beside a seam continues: four texels of the chart across, bilinearly."""
+    """What each gutter texel beside a seam continues: a mean of texels in the charts across."""
 
     texels: np.ndarray          # (N,) int64 flat numbers of gutter texels: row * size + column
-    sources: np.ndarray         # (N, 4) int64 flat numbers of the texels across the seam
-    shares: np.ndarray          # (N, 4) float32 that sum to 1
+    sources: np.ndarray         # (N, K) int64 flat numbers of texels whose centres lie in a chart
+    shares: np.ndarray          # (N, K) float32 that sum to 1; rows with fewer sources end in zeros
 
 
 def cut_edges(body: Body) -> np.ndarray:
@@ -43,7 +45,8 @@ def across_seams(body: Body, size: int = 256) -> Across:
     the turn, move and scaling that lay one side of the edge on the other.
     """
     here, there = _both_sides(body, size)
-    rows, columns = np.nonzero(face_map(body, size, dilated=False) < 0)
+    free = face_map(body, size, dilated=False) < 0
+    rows, columns = np.nonzero(free)
     texels = np.stack([columns + 0.5, rows + 0.5], axis=1)
     nearest, distance = np.zeros(len(texels), int), np.full(len(texels), np.inf)
     for number, (start, end) in enumerate(here):
@@ -57,19 +60,13 @@ def across_seams(body: Body, size: int = 256) -> Across:
     touched = distance < REACH_TEXELS
     places = _unfolded(texels[touched], here[nearest[touched]], there[nearest[touched]])
     sources, shares = bilinear_texels(places, size)
-    # unfolded over the end of a short edge, a few land beyond the chart across: they are left as they are
-    there_is = ((face_map(body, size).ravel()[sources] >= 0) | (shares == 0)).all(axis=1)
-    return Across((rows[touched] * size + columns[touched])[there_is], sources[there_is], shares[there_is])
+    return _without_gutters(rows[touched] * size + columns[touched], sources, shares, free.ravel())
 
 
 def tied(texture: np.ndarray, across: Across) -> np.ndarray:
-    """A copy (C, S, S) of a texture whose gutters hold what lies across the seams.
-
-    Twice, as a source next to a seam is itself read with a share of the gutter there.
-    """
+    """A copy (C, S, S) of a texture whose gutters hold what lies across the seams; the charts stay as they are."""
     flat = texture.reshape(len(texture), -1).copy()
-    for _ in range(2):
-        flat[:, across.texels] = (flat[:, across.sources] * across.shares.astype(flat.dtype)).sum(axis=2)
+    flat[:, across.texels] = (flat[:, across.sources] * across.shares.astype(flat.dtype)).sum(axis=2)
     return flat.reshape(texture.shape)
 
 
@@ -84,6 +81,39 @@ def bilinear_texels(places: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarr
     texels = np.clip(corner[:, None] + steps, 0, size - 1)
     shares = np.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], axis=1)
     return texels[..., 1] * size + texels[..., 0], shares.astype(np.float32)
+
+
+def _without_gutters(texels: np.ndarray, sources: np.ndarray, shares: np.ndarray, free: np.ndarray) -> Across:
+    """Samples (N, 4) that read gutter texels beside the seam across, in terms of texels inside charts alone.
+
+    A gutter texel may continue others: x = inside + beside x, solved by going round until nothing is left of it.
+    free  (S * S,) bool: texels whose centres lie in no chart
+    """
+    from scipy.sparse import coo_matrix
+
+    number = np.full(len(free), -1)
+    number[texels] = np.arange(len(texels))
+    rows = np.repeat(np.arange(len(texels))[:, None], 4, axis=1)
+    gutter = number[sources]
+    shape = (len(texels), len(texels))
+    beside = coo_matrix((shares[gutter >= 0], (rows[gutter >= 0], gutter[gutter >= 0])), shape).tocsr()
+    own = ~free[sources]
+    inside = coo_matrix((shares[own], (rows[own], sources[own])), (len(texels), len(free))).tocsr()
+    whole = inside
+    for _ in range(ROUNDS):
+        whole = inside + beside @ whole
+        whole.data[whole.data < LEAST_SHARE / 10] = 0
+        whole.eliminate_zeros()
+    whole.data[whole.data < LEAST_SHARE] = 0
+    whole.eliminate_zeros()
+    most = int(np.diff(whole.indptr).max())
+    padded_sources, padded_shares = np.zeros((len(texels), most), np.int64), np.zeros((len(texels), most), np.float32)
+    place = np.arange(len(whole.data)) - np.repeat(whole.indptr[:-1], np.diff(whole.indptr))
+    row = np.repeat(np.arange(len(texels)), np.diff(whole.indptr))
+    padded_sources[row, place], padded_shares[row, place] = whole.indices, whole.data
+    total = padded_shares.sum(axis=1, keepdims=True)
+    found = total[:, 0] > 0.5
+    return Across(texels[found], padded_sources[found], padded_shares[found] / total[found])
 
 
 def _both_sides(body: Body, size: int) -> tuple[np.ndarray, np.ndarray]:
