@@ -44,7 +44,7 @@ TYPICAL_S = {"capture": 5, "keypoints": 12, "fit": 20, "raster": 5, "matte": 30,
              "render": 40, "tryon": 40, "eval": 60}
 SOME_S = 30.0                           # for a stage that is not among them
 REHEARSED_FRAMES = 12                   # of a motion, to see whether it can drive the body
-NAMES_A_PERSON = ("person", "face", "shirt", "hair", "trousers", "shoes")
+NAMES_A_PERSON = ("person", "face", "shirt", "hair", "trousers", "shoes", "skin", "shape", "mask_from")
 
 
 def _command(stage: Stage) -> Command:
@@ -146,7 +146,7 @@ def check_request(workspace: Workspace, request: Request) -> None:
     """Refuses at once what a stage would refuse after the long work before it."""
     for name, options in request.typed.items():
         if options.get("motion"):
-            rehearse(Path(options["motion"]))
+            rehearse(Path(options["motion"]), options.get("joint_map", ""))
         stage = STAGES[name]
         if stage in AVATAR_STAGES:
             _check_people(workspace, request, options)
@@ -165,18 +165,23 @@ def _check_people(workspace: Workspace, request: Request, options: Mapping[str, 
                 raise _not_in_model(workspace, request, person, in_model)
 
 
-def rehearse(motion: Path) -> None:
-    """Drives the mean body with a few frames of a BVH file; AnrError where it cannot be read or cannot drive it."""
+def rehearse(motion: Path, joint_map: str = "") -> None:
+    """Drives the mean body with a few frames of a BVH file; AnrError where it cannot be read or cannot drive it.
+
+    joint_map  a file that mends what the names of the joints do not tell
+    """
     import numpy as np
 
     from pipelines.body.model import load_body
     from pipelines.motion.bvh import read_bvh
-    from pipelines.motion.retarget import retarget
+    from pipelines.motion.jointmap import read_joint_map
+    from pipelines.motion.retarget import retarget_fully
 
     bvh = read_bvh(motion)
     few = np.unique(np.linspace(0, bvh.frame_count - 1, REHEARSED_FRAMES).astype(int))
     body = load_body()
-    retarget(replace(bvh, values=bvh.values[few]), body, np.zeros(len(body.shape_dirs)))
+    mended = read_joint_map(Path(joint_map)) if joint_map else None
+    retarget_fully(replace(bvh, values=bvh.values[few]), body, np.zeros(len(body.shape_dirs)), mended)
 
 
 def _not_in_model(workspace: Workspace, request: Request, person: str, in_model: tuple[str, ...]) -> AnrError:

@@ -1,10 +1,11 @@
-"""Pictures to a video file: H.264 that plays in a browser, or a codec with transparency."""
+"""Pictures to a video file: H.264 that plays in a browser, or a codec with transparency; GIFs; pictures of a video."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,6 +25,7 @@ CODECS: dict[str, dict[str, Any]] = {
     ".mov": {"vcodec": "prores_ks", "pix_fmt": "yuva444p10le", "profile:v": 4, "vendor": "apl0"},
 }
 ALPHA_ENDINGS = (".webm", ".mov")
+GIF_FPS, GIF_HEIGHT = 12.5, 360         # a GIF's times count in hundredths of a second
 
 
 def available() -> bool:
@@ -144,6 +146,82 @@ class VideoWriter:
             self.close()
         else:
             self.abandon()
+
+
+def write_gif(video: Path, target: Path) -> None:
+    """A small animated GIF of a video file, with 256 colours of its own; transparent where the video is (1 bit)."""
+    program = _ffmpeg_program()
+    import ffmpeg
+
+    palette = target.with_name(f".{target.stem}.{os.getpid()}.palette.png")
+    partial = target.with_name(f".{target.stem}.{os.getpid()}.partial.gif")
+
+    def pictures() -> Any:
+        decoder = {"vcodec": "libvpx-vp9"} if video.suffix == ".webm" else {}      # ffmpeg's own one drops the alpha
+        stream = ffmpeg.input(str(video), **decoder).filter("fps", GIF_FPS)
+        return stream.filter("scale", -2, f"min({GIF_HEIGHT},ih)", flags="lanczos")
+
+    # Two passes over the file: within one, ffmpeg would hold every frame until it knows all colours.
+    colours = pictures().filter("palettegen", stats_mode="diff").output(str(palette), loglevel="error", **{"update": 1})
+    painted = ffmpeg.filter([pictures(), ffmpeg.input(str(palette))], "paletteuse", dither="bayer", bayer_scale=4)
+    try:
+        for step in (colours, painted.output(str(partial), loglevel="error", map_metadata=-1)):
+            ffmpeg.run(step, cmd=program, capture_stderr=True, overwrite_output=True)
+        os.replace(partial, target)
+    except ffmpeg.Error as error:
+        told = (error.stderr or b"").decode(errors="replace").strip().splitlines()
+        if any("No space left" in line for line in told):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from error
+        raise AnrError(f"ffmpeg stopped while writing {target.name}: {told[-1] if told else 'it gave no reason'}",
+                       hint="Leave --gif away.") from error
+    finally:
+        for leftover in (palette, partial):
+            leftover.unlink(missing_ok=True)
+
+
+def frames_at(path: Path, times_s: Sequence[float]) -> Iterator[np.ndarray]:
+    """The picture (H, W, 3) uint8 that a video shows at each time; past its end it begins again.
+
+    times_s  ascending, from 0; AnrError where the file cannot be decoded or holds no picture
+    """
+    lap_start, length = 0.0, 0.0
+    frames = _decoded(path)
+    current = following = next(frames, None)
+    if current is None:
+        raise AnrError(f"{path} holds no picture.", hint="Name a video, or a picture.")
+    for time_s in times_s:
+        while following is not None or time_s - lap_start >= length > 0:
+            if following is None:                        # the end of a lap
+                lap_start += length
+                frames = _decoded(path)
+                following = next(frames)
+            if following[0] > time_s - lap_start:
+                break
+            current, following = following, next(frames, None)
+            length = current[0] + current[1] if following is None else 0.0
+        yield _upright(current[2])
+
+
+def _decoded(path: Path) -> Iterator[tuple[float, float, Any]]:
+    """(when a frame begins, how long it lasts, the frame) in seconds from the first one."""
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            lasts = 1.0 / float(stream.average_rate or 25)
+            first = None
+            for frame in container.decode(stream):
+                at = float(frame.time) if frame.time is not None else 0.0
+                first = at if first is None else first
+                yield at - first, lasts, frame
+    except (av.error.FFmpegError, IndexError) as error:
+        raise AnrError(f"{path} cannot be decoded as a video: {error}.", hint="Convert it to .mp4 first.") from error
+
+
+def _upright(frame: Any) -> np.ndarray:
+    """(H, W, 3) uint8, turned as the file says it was held."""
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(getattr(frame, "rotation", 0) / 90)))
 
 
 def _ffmpeg_program() -> str:

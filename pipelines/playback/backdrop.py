@@ -1,32 +1,69 @@
-"""What lies behind the person."""
+"""What lies behind the person: a picture per frame, in order."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 
+from pipelines.core.errors import AnrError
 from pipelines.media.images import read_image
-from pipelines.playback.request import CAPTURE, COLOURS, TRANSPARENT, background_picture
-from pipelines.playback.shots import Sitting
+from pipelines.media.video import frames_at
+from pipelines.playback.framing import Sitting
+from pipelines.playback.request import CAPTURE, TRANSPARENT, colour
+
+VIDEO_ENDINGS = (".mp4", ".mov", ".webm", ".avi", ".mkv", ".m4v", ".gif")
 
 
-def backdrop(name: str, width: int, height: int, plate: Path, sitting: Sitting | None) -> np.ndarray | None:
-    """(height, width, 3) uint8; None for transparent.
+@dataclass(frozen=True)
+class Backdrop:
+    """The background of a shot."""
 
-    name     capture, white, green, transparent or a picture file
+    transparent: bool
+    captured: bool                      # the captured one, over which the network learnt to blend
+    pictures: Callable[[Sequence[float]], Iterator[np.ndarray | None]]  # times -> (H, W, 3) uint8, None = transparent
+
+
+def backdrop(name: str, width: int, height: int, plate: Path, sitting: Sitting | None) -> Backdrop:
+    """width x height of what was asked for with --background.
+
+    name     capture, a colour, transparent, or a picture or video file; a video shorter than the shot begins again
     plate    the captured background without the person
     sitting  where the person stood in it, to cut it where they stand now; None = it is shown as it is (a replay)
     """
     if name == TRANSPARENT:
-        return None
-    if name in COLOURS:
-        return np.full((height, width, 3), COLOURS[name], np.uint8)
+        return Backdrop(True, False, lambda times: repeat(None))
+    plain = colour(name)
+    if plain is not None:
+        return still(np.full((height, width, 3), plain, np.uint8), captured=False)
     if name == CAPTURE:
         picture = read_image(plate)
         middle = sitting.middle_column / picture.shape[1] if sitting else 0.5
-        return covering(picture, width, height, middle)
-    return covering(background_picture(name), width, height, 0.5)
+        return still(covering(picture, width, height, middle), captured=True)
+    if Path(name).suffix.lower() in VIDEO_ENDINGS:
+        return Backdrop(False, False, lambda times: (covering(picture, width, height, 0.5)
+                                                     for picture in frames_at(Path(name), times)))
+    return still(covering(read_image(Path(name)), width, height, 0.5), captured=False)
+
+
+def still(picture: np.ndarray, captured: bool) -> Backdrop:
+    """One picture (H, W, 3) behind all frames."""
+    return Backdrop(False, captured, lambda times: repeat(picture))
+
+
+def check_file(path: Path) -> None:
+    """AnrError where a background file is neither a picture nor a video."""
+    if path.suffix.lower() in VIDEO_ENDINGS:
+        next(frames_at(path, [0.0]))
+        return
+    try:
+        read_image(path)
+    except AnrError:
+        raise AnrError(f"The background {path} is not a picture that can be read.",
+                       hint=f"Videos end in {', '.join(VIDEO_ENDINGS)}; anything else is read as a picture.") from None
 
 
 def covering(picture: np.ndarray, width: int, height: int, middle: float) -> np.ndarray:

@@ -1,12 +1,10 @@
-"""The loop that films: pose, surface maps, network, picture, video."""
+"""The loop that films: pose and surface maps in one thread, network in another, compositing and encoding in a third."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,125 +12,119 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.body.model import Body, pose_body
-from pipelines.core.records import Camera, SurfaceMaps
+from pipelines.core.records import SurfaceMaps
 from pipelines.core.stage import Progress
 from pipelines.geometry.cameras import box_around, camera_for_maps, project
-from pipelines.media.images import write_image
-from pipelines.media.sheets import fit_height, spread, strip
-from pipelines.media.video import VideoWriter, available
+from pipelines.media.video import available, write_gif
+from pipelines.playback.backdrop import Backdrop
+from pipelines.playback.conveyor import Behind, ahead
+from pipelines.playback.reel import Reel
 from pipelines.playback.shots import Shot
 from pipelines.rasterizers.cpu import surface_maps
-from pipelines.renderers.avatar import Avatar, render_person
+from pipelines.renderers.avatar import Avatar, network_inputs
 from pipelines.renderers.picture import cut_out, over_captured, over_other
 
 if TYPE_CHECKING:
     import torch
 
+    from pipelines.renderers.engines import Engine
+
 MARGIN = 0.1                            # of the body's height in the picture, around it, for hair and clothes
-AHEAD = 2                               # frames of maps drawn while the network works
-STRIP_FRAMES = 8
-STRIP_HEIGHT = 360
+AHEAD = 2                               # frames of maps drawn while the network works, and pictures waiting after it
 
 
 @dataclass(frozen=True, eq=False)
 class Actor:
-    """Who is filmed: a body shape with a texture."""
+    """Who is filmed: a body shape with a texture, and what runs the network."""
 
     avatar: Avatar
     body: Body
     betas: np.ndarray                   # (S,)
     texture: torch.Tensor               # (C, 256, 256)
     projection: str                     # how the maps were drawn that the network learnt from
+    engine: Engine
 
 
 @dataclass(frozen=True, eq=False)
 class Setting:
     """Before what, and what is written."""
 
-    background: np.ndarray | None       # (H, W, 3) uint8; None = transparent
-    captured: bool                      # the background is the captured one, over which the network learnt to blend
+    backdrop: Backdrop
     video: str                          # file name
-    frames: bool                        # whether PNG frames are written
+    frames: bool = False                # whether PNG frames are written
+    strip: int = 8                      # frames of the strip
+    gif: bool = False
 
 
-def film(folder: Path, shot: Shot, actor: Actor, setting: Setting, progress: Progress) -> dict[str, float]:
-    """Writes the video, a strip, the driven joints and, if asked, PNG frames; returns figures.
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """One frame's body: what the network is given, and where its joints lie."""
 
-    Memory does not grow with the length of the shot.
+    maps: SurfaceMaps
+    inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None     # None: the body is out of the picture
+    joints_px: np.ndarray               # (J, 2)
+
+
+def film(folder: Path, shot: Shot, actor: Actor, setting: Setting,
+         progress: Progress) -> tuple[dict[str, float], dict[str, str]]:
+    """Writes the video, a strip, the driven joints and, if asked, PNG frames and a GIF; returns figures and outputs.
+
+    Memory does not grow with the length of the shot, but for its poses and joints.
     """
     camera = shot.cameras[0]
-    transparent = setting.background is None
-    kept = set(spread(len(shot), STRIP_FRAMES))
-    pictures: list[np.ndarray] = []
     joints_px = np.empty((len(shot), len(actor.body.joint_names), 2))
-    write_frames = setting.frames or not available()
-    if write_frames:
-        (folder / "frames").mkdir(exist_ok=True)
-    writer = VideoWriter(folder / setting.video, camera.width, camera.height, shot.fps, alpha=transparent) \
-        if available() else None
+    backgrounds = setting.backdrop.pictures(shot.time_s.tolist())
+    reel = Reel(folder, setting.video, (camera.width, camera.height), shot.fps, len(shot),
+                setting.backdrop.transparent, setting.frames, setting.strip)
+
+    def finish(k: int, rgb: np.ndarray, alpha: np.ndarray, box: tuple[int, int, int, int]) -> None:
+        picture = composed(next(backgrounds), setting.backdrop, rgb, alpha, box, (camera.height, camera.width))
+        reel.add(picture, int(shot.frame_index[k]))
+
     started = time.monotonic()
-    with writer or nullcontext():
-        drawn = _maps_ahead(shot, actor)
+    with reel, closing(bodies_of(shot, actor)) as bodies, Behind(finish, AHEAD) as finishing:
         for k in progress.track(range(len(shot)), "Rendering frames", total=len(shot)):
-            maps, joints_px[k] = next(drawn)
-            picture = _picture(maps, actor, setting, camera)
-            if writer:
-                writer.add(picture)
-            if write_frames:
-                write_image(folder / "frames" / f"{int(shot.frame_index[k]):05d}.png", _opaque_or_cut(picture))
-            if k in kept:
-                pictures.append(fit_height(_on_white(picture), min(STRIP_HEIGHT, camera.height)))
+            drawn = next(bodies)
+            joints_px[k] = drawn.joints_px
+            finishing.put(k, *person_of(drawn, actor), drawn.maps.box)
     seconds = time.monotonic() - started
-    write_image(folder / "strip.jpg", strip(pictures, STRIP_FRAMES))
     np.savez_compressed(folder / "motion.npz", joint_names=np.array(actor.body.joint_names), joints_px=joints_px,
                         time_s=shot.time_s, frame_index=shot.frame_index)
-    return {"frames": float(len(shot)), "frames_per_s": round(len(shot) / max(seconds, 1e-6), 2)}
+    outputs = {"strip": reel.strip_name, "motion": "motion.npz"}
+    if available():
+        outputs = {"video": setting.video, **outputs}
+        if setting.gif:
+            write_gif(folder / setting.video, folder / "video.gif")
+            outputs["gif"] = "video.gif"
+    return {"frames": float(len(shot)), "frames_per_s": round(len(shot) / max(seconds, 1e-6), 2)}, outputs
 
 
-def _maps_ahead(shot: Shot, actor: Actor) -> Iterator[tuple[SurfaceMaps, np.ndarray]]:
-    """Maps and joint pixels (J, 2) of each frame in order, drawn in a thread while the network works."""
-
-    def draw(k: int) -> tuple[SurfaceMaps, np.ndarray]:
-        verts, joints = pose_body(actor.body, actor.betas, shot.pose(k))
-        camera = camera_for_maps(shot.cameras[k], verts, actor.projection)
-        box = box_around(verts, camera, MARGIN)
-        body = actor.body
-        return surface_maps(body.faces, body.uvs, body.face_uvs, verts, camera, box), project(joints, camera)
-
-    pool = ThreadPoolExecutor(1)
-    try:
-        waiting: deque[Future[tuple[SurfaceMaps, np.ndarray]]] = deque()
-        for k in range(len(shot)):
-            waiting.append(pool.submit(draw, k))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+def bodies_of(shot: Shot, actor: Actor) -> Generator[Drawn, None, None]:
+    """Each frame's body in order, drawn in a thread while the network works."""
+    return ahead(lambda k: drawn_body(shot, k, actor), range(len(shot)), AHEAD)
 
 
-def _picture(maps: SurfaceMaps, actor: Actor, setting: Setting, camera: Camera) -> np.ndarray:
-    """(H, W, 3), or (H, W, 4) when transparent, uint8."""
-    if maps.inside.any():
-        rgb, alpha = render_person(actor.avatar, actor.texture, maps)
-    else:                                                # the body is out of the picture
-        rgb, alpha = np.zeros((*maps.inside.shape, 3), np.float32), np.zeros(maps.inside.shape, np.float32)
-    if setting.background is None:
-        return cut_out(camera.height, camera.width, rgb, alpha, maps.box)
-    compose = over_captured if setting.captured else over_other
-    return compose(setting.background, rgb, alpha, maps.box)
+def drawn_body(shot: Shot, k: int, actor: Actor) -> Drawn:
+    body = actor.body
+    verts, joints = pose_body(body, actor.betas, shot.pose(k))
+    camera = camera_for_maps(shot.cameras[k], verts, actor.projection)
+    maps = surface_maps(body.faces, body.uvs, body.face_uvs, verts, camera, box_around(verts, camera, MARGIN))
+    inputs = network_inputs(actor.texture, maps, actor.avatar.device) if maps.inside.any() else None
+    return Drawn(maps, inputs, project(joints, camera))
 
 
-def _opaque_or_cut(picture: np.ndarray) -> np.ndarray:
-    """(H, W, 4): PNG frames always carry alpha, 255 where there is a background."""
-    if picture.shape[2] == 4:
-        return picture
-    return np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
+def person_of(drawn: Drawn, actor: Actor) -> tuple[np.ndarray, np.ndarray]:
+    """rgb (h, w, 3) and alpha (h, w), float32 0..1, of the maps' box."""
+    if drawn.inputs is None:
+        shape = drawn.maps.inside.shape
+        return np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32)
+    return actor.engine(*drawn.inputs)
 
 
-def _on_white(picture: np.ndarray) -> np.ndarray:
-    if picture.shape[2] == 3:
-        return picture
-    alpha = picture[..., 3:] / 255.0
-    return np.round(alpha * picture[..., :3] + (1.0 - alpha) * 255).astype(np.uint8)
+def composed(background: np.ndarray | None, backdrop: Backdrop, rgb: np.ndarray, alpha: np.ndarray,
+             box: tuple[int, int, int, int], size: tuple[int, int]) -> np.ndarray:
+    """(H, W, 3), or (H, W, 4) when transparent, uint8; size is (H, W)."""
+    if background is None:
+        return cut_out(*size, rgb, alpha, box)
+    compose = over_captured if backdrop.captured else over_other
+    return compose(background, rgb, alpha, box)

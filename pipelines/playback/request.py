@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from pipelines.core.errors import AnrError, UsageError, explained_os_errors
+from pipelines.core.errors import AnrError, UsageError
 from pipelines.core.options import option
+from pipelines.playback.delivery import can_write
 
-if TYPE_CHECKING:
-    import numpy as np
-
-COLOURS = {"white": (255, 255, 255), "green": (0, 177, 64)}     # green as in chroma keying
+COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "grey": (128, 128, 128), "blue": (0, 71, 187),
+           "green": (0, 177, 64)}       # green and blue as in chroma keying
+HEX_COLOUR = re.compile(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})\Z")
 TRANSPARENT = "transparent"
 CAPTURE = "capture"
 WAYS = ("motion", "orbit", "replay")
+STAND = "stand"                         # no way of its own: somebody stands before a camera that has a path
+VIEWS = {"front": 0.0, "front-left": 45.0, "left": 90.0, "back-left": 135.0, "back": 180.0, "back-right": 225.0,
+         "right": 270.0, "front-right": 315.0}
+FORMATS = ("mp4", "webm", "mov")
+ALPHA_FORMATS = ("webm", "mov")
+ENGINES = ("torch", "openvino")
+SIZES = 64, 4096
+
+
+def _format_decides(options: Any) -> str:
+    return video_name(options)
 
 
 @dataclass(frozen=True)
@@ -28,105 +38,132 @@ class PlaybackOptions:
     motion: str = option("", "A motion to perform: a BVH file.", file=True)
     orbit: bool = option(False, "Once around the person, standing.")
     replay: bool = option(False, "The captured motion, seen by the capture's camera.")
+    joint_map: str = option("", "A joint map that mends what the names of --motion do not tell (joint_map.json of an "
+                                "earlier render).", file=True)
+    trim: str = option("", "Only seconds A:B of --motion.")
+    speed: float = option(1.0, "How fast --motion goes: 0.5 takes twice as long.")
+    mirror: bool = option(False, "Left and right of --motion exchanged.", flag="--mirror")
+    loop: int = option(1, "How many times --motion is repeated, without a jump.")
     frames: str = option("", "Only frames A:B (half-open); capture frames with --replay.")
     size: int = option(0, "Height of the picture in pixels; 0 = the capture's.")
     fps: float = option(0.0, "Frames per second; 0 = the motion's own, at most 30.")
+    view: str = option("", f"From where: {', '.join(VIEWS)} (left shows the person's left side); else --view-deg.")
     view_deg: float = option(10.0, "Where the camera of --motion stands: degrees from the front to the person's left.")
-    background: str = option(CAPTURE, "capture, white, green, transparent (a .webm video), or a picture file.",
+    camera: str = option("", "A path of the camera: a JSON file with keyed cameras (docs/render.md).", file=True)
+    background: str = option(CAPTURE, f"capture, {', '.join(COLOURS)}, a colour #rrggbb, transparent (a .webm or .mov "
+                                      "video), or a picture or video file.",
                              file=True, words=(CAPTURE, *COLOURS, TRANSPARENT))
+    format: str = option("", "mp4, webm (VP9) or mov (ProRes 4444); else what --out ends in, mp4, or webm when "
+                             "transparent.", recorded_only=True)
+    strip: int = option(8, "How many frames the picture strip shows side by side.")
+    gif: bool = option(False, "Also a small animated GIF.", flag="--gif")
     frames_dir: str = option("", "Also write every frame as PNG, 00012.png, into this folder.", as_flag=True)
-    out: str = option("", "Copy the video to this file.", recorded_only=True)
+    out: str = option("", "Copy the video to this file.", decides=_format_decides)
+    engine: str = option("torch", "What runs the network: torch, or openvino where it is installed.")
     device: str = option("auto", "auto, cpu or cuda.", recorded_only=True)
 
 
 def chosen_way(options: PlaybackOptions) -> str:
-    """"motion", "orbit" or "replay"; "" when none was chosen, UsageError when more than one was."""
+    """"motion", "orbit", "replay" or "stand" (a camera path alone); "" when none was chosen.
+
+    UsageError when more than one was.
+    """
     chosen = [way for way in WAYS if getattr(options, way)]
     if len(chosen) > 1:
         raise UsageError(f"Only one of {', '.join(f'--{way}' for way in chosen)} can be rendered at a time.",
                          hint="Run the command once for each.")
-    return chosen[0] if chosen else ""
+    return chosen[0] if chosen else STAND if options.camera else ""
 
 
 def check(options: PlaybackOptions) -> None:
     """Refuses before any work what could only fail after it; UsageError where options contradict each other."""
-    if options.size and not 64 <= options.size <= 4096:
-        raise AnrError(f"--size {options.size} is not between 64 and 4096 pixels.",
+    _check_size_and_times(options)
+    _check_editing(options)
+    _check_camera(options)
+    _check_frames(options.frames)
+    _check_background(options.background)
+    _check_format(options)
+    if not 1 <= options.strip <= 64:
+        raise AnrError(f"--strip {options.strip} is not between 1 and 64 frames.", hint="Eight fit beside each other.")
+    if options.engine not in ENGINES:
+        raise AnrError(f"--engine {options.engine} is not known.", hint=f"Use {' or '.join(ENGINES)}.")
+    for target in (Path(options.out).parent if options.out else None,
+                   Path(options.frames_dir) if options.frames_dir else None):
+        if target is not None and not can_write(target):
+            raise AnrError(f"Nothing can be written to {target}.", hint="Choose a folder of your own.")
+
+
+def video_name(options: PlaybackOptions) -> str:
+    """`video.mp4`, or with the ending that was asked for."""
+    asked = options.format or Path(options.out).suffix.lower().removeprefix(".")
+    return f"video.{asked or (ALPHA_FORMATS[0] if options.background == TRANSPARENT else FORMATS[0])}"
+
+
+def view_deg(options: PlaybackOptions) -> float | None:
+    """Degrees from the front to the person's left; None where nothing was said (each way has its own)."""
+    return VIEWS[options.view] if options.view else None
+
+
+def colour(name: str) -> tuple[int, int, int] | None:
+    """Red, green and blue of a colour by name or #rrggbb; None for anything else."""
+    found = HEX_COLOUR.match(name)
+    if found:
+        red, green, blue = (int(part, 16) for part in found.groups())
+        return red, green, blue
+    return COLOURS.get(name)
+
+
+def _check_size_and_times(options: PlaybackOptions) -> None:
+    if options.size and not SIZES[0] <= options.size <= SIZES[1]:
+        raise AnrError(f"--size {options.size} is not between {SIZES[0]} and {SIZES[1]} pixels.",
                        hint="Leave it away: the capture's size looks best.")
     if options.size and options.replay:
         raise UsageError("--replay has the capture's size.", hint="Leave --size away.")
     if options.fps and options.replay:
         raise UsageError("--replay has the capture's times.", hint="Leave --fps away.")
-    if options.fps < 0 or options.fps > 240:
+    if not 0 <= options.fps <= 240:
         raise AnrError(f"--fps {options.fps:g} is not a frame rate.", hint="Leave it away, or use up to 240.")
-    _check_frames(options.frames)
-    if options.background not in (CAPTURE, *COLOURS, TRANSPARENT):
-        background_picture(options.background)
-    ending = video_name(options).rpartition(".")[2]
-    if options.out and Path(options.out).suffix.lower() != f".{ending}":
-        kind = "A transparent video" if options.background == TRANSPARENT else "The video"
-        raise AnrError(f"{kind} is a .{ending} file, so --out {options.out} cannot hold it.",
-                       hint=f"Name it {Path(options.out).with_suffix('.' + ending).name}.")
-    for target in (Path(options.out).parent if options.out else None,
-                   Path(options.frames_dir) if options.frames_dir else None):
-        if target is not None and not _can_write(target):
-            raise AnrError(f"Nothing can be written to {target}.", hint="Choose a folder of your own.")
+    if options.size:
+        from pipelines.playback.limits import check_memory
+
+        check_memory(options.size, options.size)
 
 
-def video_name(options: PlaybackOptions) -> str:
-    return "video.webm" if options.background == TRANSPARENT else "video.mp4"
+def _check_editing(options: PlaybackOptions) -> None:
+    """Options that change a motion need one, and make sense."""
+    asked = [f"--{flag}" for flag, said in (("joint-map", options.joint_map), ("trim", options.trim),
+                                            ("speed", options.speed != 1.0), ("mirror", options.mirror),
+                                            ("loop", options.loop != 1)) if said]
+    if asked and not options.motion:
+        raise UsageError(f"{asked[0]} changes a --motion, and there is none.", hint="Add --motion FILE.bvh.")
+    if not 0.05 <= options.speed <= 20:
+        raise AnrError(f"--speed {options.speed:g} is not between 0.05 and 20.", hint="0.5 takes twice as long.")
+    if not 1 <= options.loop <= 1000:
+        raise AnrError(f"--loop {options.loop} is not between 1 and 1000.", hint="1 plays the motion once.")
+    if options.trim:
+        from pipelines.motion.timing import seconds_range
+
+        seconds_range(options.trim)
+    if options.joint_map:
+        from pipelines.motion.jointmap import read_joint_map
+
+        read_joint_map(Path(options.joint_map))
 
 
-def seconds_expected(options: PlaybackOptions, captured_frames: int, height: int, width: int) -> float:
-    """About how long filming takes on two processors, for the announcement before it starts.
+def _check_camera(options: PlaybackOptions) -> None:
+    if options.view and options.view not in VIEWS:
+        raise AnrError(f"--view {options.view} is not known.", hint=f"Use {', '.join(VIEWS)}, or --view-deg.")
+    for flag in ("view", "camera"):
+        if getattr(options, flag) and options.replay:
+            raise UsageError(f"--replay is seen by the capture's camera, so --{flag} cannot be had with it.",
+                             hint="Render a --motion instead, or leave it away.")
+    if options.camera:
+        if options.view or options.orbit:
+            raise UsageError(f"--camera says where the camera is, and so does --{'view' if options.view else 'orbit'}.",
+                             hint="Leave one of them away.")
+        from pipelines.playback.camera_path import read_camera_path
 
-    captured_frames, height, width  of the person's recording
-    """
-    frames, pixels = 96.0, (options.size or height) ** 2 * min(1.0, width / height)
-    if options.replay:
-        frames, pixels = float(captured_frames), float(height * width)
-    elif options.motion:
-        from pipelines.motion.bvh import read_bvh
-
-        bvh = read_bvh(Path(options.motion))
-        frames = bvh.frame_count * min(1.0, (options.fps or 30.0) / bvh.fps)
-    return 6.0 + frames * (0.02 + 0.9e-6 * pixels)
-
-
-def background_picture(name: str) -> np.ndarray:
-    """(H, W, 3) uint8 of a background that is a picture file; AnrError where it is none."""
-    from pipelines.media.images import read_image
-
-    if not Path(name).is_file():
-        raise AnrError(f"There is no background {name!r}.",
-                       hint=f"Use {CAPTURE}, {', '.join(COLOURS)}, {TRANSPARENT} or a picture file.")
-    return read_image(Path(name))
-
-
-def deliver(folder: Path, options: PlaybackOptions) -> None:
-    """Copies a complete result to where it was asked for; each file appears there whole or not at all."""
-    if options.frames_dir:
-        for frame in sorted((folder / "frames").glob("*.png")):
-            _copy(frame, Path(options.frames_dir) / frame.name)
-    if options.out:
-        video = folder / video_name(options)
-        if not video.exists():
-            raise AnrError(f"There is no video to copy to {options.out}: it was rendered without ffmpeg.",
-                           hint=f"Its frames are in {folder / 'frames'}. For a video: pip install imageio-ffmpeg "
-                                f"ffmpeg-python, delete {folder} and run the command again.")
-        _copy(video, Path(options.out))
-
-
-def _copy(source: Path, target: Path) -> None:
-    partial = target.with_name(f"{target.name}.partial")
-    with explained_os_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copyfile(source, partial)
-            os.replace(partial, target)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        read_camera_path(Path(options.camera))
 
 
 def _check_frames(text: str) -> None:
@@ -140,9 +177,28 @@ def _check_frames(text: str) -> None:
     frame_range(text, sys.maxsize)
 
 
-def _can_write(folder: Path) -> bool:
-    """Whether a folder is there, or can be made, and takes files."""
-    folder = folder.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK)
+def _check_background(name: str) -> None:
+    if name in (CAPTURE, TRANSPARENT) or colour(name):
+        return
+    if not Path(name).is_file():
+        raise AnrError(f"There is no background {name!r}.",
+                       hint=f"Use {CAPTURE}, {', '.join(COLOURS)}, #rrggbb, {TRANSPARENT} or a picture or video file.")
+    from pipelines.playback.backdrop import check_file
+
+    check_file(Path(name))
+
+
+def _check_format(options: PlaybackOptions) -> None:
+    if options.format and options.format not in FORMATS:
+        raise AnrError(f"--format {options.format} is not known.", hint=f"Use {', '.join(FORMATS)}.")
+    ending = video_name(options).rpartition(".")[2]
+    transparent = options.background == TRANSPARENT
+    if transparent and ending in FORMATS and ending not in ALPHA_FORMATS:
+        raise AnrError(f"A transparent video is a .webm or .mov file; .{ending} cannot hold it.",
+                       hint="Use --format webm or --format mov, and an --out of that ending.")
+    if options.out and Path(options.out).suffix.lower() != f".{ending}":
+        raise AnrError(f"The video is a .{ending} file, so --out {options.out} cannot hold it.",
+                       hint=f"Name it {Path(options.out).with_suffix('.' + ending).name}.")
+    if ending not in FORMATS:
+        raise AnrError(f"The video is a .mp4, .webm or .mov file, so --out {options.out} cannot hold it.",
+                       hint=f"Name it {Path(options.out).with_suffix('.mp4').name}.")

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipelines.body.model import Body, body_height_m, pose_body, rest_body
+from pipelines.body.model import Body, pose_body, rest_body
 from pipelines.core.errors import AnrError
 from pipelines.core.records import BodyPose, Camera, Motion
 from pipelines.core.storage import read_npz
 from pipelines.geometry.cameras import project
 from pipelines.geometry.rotations import rotation_between, rotation_from_vector
 from pipelines.motion.timing import frame_range
+from pipelines.playback.camera_path import CameraPath
+from pipelines.playback.framing import AROUND, Sitting, followed_path, framed, moved, reach
 
-FOLLOW_S = 0.5                          # how sluggishly the camera follows the person
-STAYS_M = 0.5                           # who goes no farther than this from the middle of their way is not followed
-MARGIN = 0.04                           # of the picture, kept free on every side
-LOOKED_AT = 90                          # frames in which the framing is checked
 ORBIT_S = 4.0
 ORBIT_FPS = 24.0
 
@@ -48,16 +46,6 @@ class Shot:
     def _taken(self, rows: np.ndarray) -> Shot:
         return Shot(self.joint_rotations[rows], self.root_translation[rows], tuple(self.cameras[k] for k in rows),
                     self.frame_index[rows], self.time_s[rows] - self.time_s[rows[0]], self.fps)
-
-
-@dataclass(frozen=True, eq=False)
-class Sitting:
-    """How a person was captured: what a virtual camera takes over, so that the network sees what it learnt."""
-
-    camera: Camera                      # the capture's
-    height_px: float                    # how tall the person stands in the capture
-    feet_row: float                     # where the lowest point of the body usually is, pixels
-    middle_column: float                # and the hips
 
 
 def sitting_of(camera: Camera, height_px: float, captured: Motion, body: Body, betas: np.ndarray) -> Sitting:
@@ -109,33 +97,50 @@ def replay(captured: Motion, frame_index: np.ndarray, times_s: np.ndarray, camer
 def perform(motion: Motion, body: Body, betas: np.ndarray, sitting: Sitting, size: int, view_deg: float) -> Shot:
     """A motion seen by a camera that follows the person, who is as tall in the picture as they were captured.
 
-    A person who stays about where they are is seen by a camera at rest, so that planted feet stay planted.
+    A person who stays about where they are is seen by a camera at rest, so that planted feet stay planted. Nothing of
+    the body is ever cut off.
 
     motion    y up, floor at 0
     size      height of the picture in pixels, 0 = the capture's
     view_deg  where the camera stands, from the front towards the person's left
     """
-    path = motion.root_translation * [1, 0, 1]
-    middle = (path.min(axis=0) + path.max(axis=0)) / 2
-    stays = np.linalg.norm(path - middle, axis=1).max() < STAYS_M
-    followed = np.repeat(middle[None], len(path), axis=0) if stays else _smoothed(path, FOLLOW_S * motion.fps)
-    camera = _fitting_camera(motion, followed, body, betas, sitting, size, view_deg)
-    count = len(followed)
-    return Shot(motion.joint_rotations, motion.root_translation,
-                tuple(_moved(camera, followed[k]) for k in range(count)), np.arange(count),
-                np.arange(count) / motion.fps, motion.fps)
+    followed = followed_path(motion)
+    framing = framed(reach(motion, followed, body, betas), body, betas, sitting, size, (view_deg,))
+    camera = framing.camera(view_deg)
+    return _shot(motion, tuple(moved(camera, step) for step in followed))
 
 
-def orbit(body: Body, betas: np.ndarray, sitting: Sitting, size: int, fps: float) -> Shot:
-    """The person standing at ease, once around."""
+def filmed_along(motion: Motion, path: CameraPath, body: Body, betas: np.ndarray, sitting: Sitting, size: int) -> Shot:
+    """A motion seen by a camera on a path of its own; arguments as in `perform`.
+
+    Where keys leave distance or height out, they are such that nothing is cut off from any side.
+    """
+    followed = followed_path(motion)
+    around = tuple(360.0 * k / AROUND for k in range(AROUND))
+    framing = framed(reach(motion, followed, body, betas), body, betas, sitting, size, around)
+    cameras = path.cameras(np.arange(len(followed)) / motion.fps, framing)
+    if path.follow:
+        cameras = tuple(moved(camera, step) for camera, step in zip(cameras, followed))
+    return _shot(motion, cameras)
+
+
+def orbit(body: Body, betas: np.ndarray, sitting: Sitting, size: int, fps: float, view_deg: float = 0.0) -> Shot:
+    """The person standing at ease, once around, beginning at an angle from the front towards the person's left."""
     fps = fps or ORBIT_FPS
-    count = max(2, round(ORBIT_S * fps))
+    motion = standing(body, betas, ORBIT_S, fps)
+    count = len(motion.joint_rotations)
+    angles = np.arange(count) / count * 2 * np.pi - np.radians(view_deg)
+    turned = motion.joint_rotations.copy()
+    turned[:, 0] = rotation_from_vector(np.outer(angles, [0.0, 1.0, 0.0])) @ turned[:, 0]
+    return perform(Motion(turned, motion.root_translation, fps), body, betas, sitting, size, view_deg=0.0)
+
+
+def standing(body: Body, betas: np.ndarray, seconds: float, fps: float) -> Motion:
+    """The person standing at ease for some time, two frames at least."""
+    count = max(2, round(seconds * fps))
     pose = at_ease(body, betas)
-    turns = rotation_from_vector(np.outer(np.arange(count) / count * 2 * np.pi, [0.0, 1.0, 0.0]))
-    rotations = np.repeat(pose.joint_rotations[None], count, axis=0)
-    rotations[:, 0] = turns @ rotations[:, 0]
-    motion = Motion(rotations, np.repeat(pose.root_translation[None], count, axis=0), fps)
-    return perform(motion, body, betas, sitting, size, view_deg=0.0)
+    return Motion(np.repeat(pose.joint_rotations[None], count, axis=0),
+                  np.repeat(pose.root_translation[None], count, axis=0), fps)
 
 
 def at_ease(body: Body, betas: np.ndarray) -> BodyPose:
@@ -159,61 +164,10 @@ def at_ease(body: Body, betas: np.ndarray) -> BodyPose:
     return BodyPose(rotations, np.array([0.0, rest[0][1] - lowest, 0.0]))
 
 
-def picture_size(sitting: Sitting, size: int) -> tuple[int, int]:
-    """Width and height: the capture's shape, but never wider than high (a person is not)."""
-    height = size or sitting.camera.height
-    width = round(height * min(1.0, sitting.camera.width / sitting.camera.height))
-    return width + width % 2, height + height % 2
-
-
-def _fitting_camera(motion: Motion, followed: np.ndarray, body: Body, betas: np.ndarray, sitting: Sitting, size: int,
-                    view_deg: float) -> Camera:
-    """A level camera for a person at the origin: as near as in the capture, farther where the motion needs room."""
-    width, height = picture_size(sitting, size)
-    scale = height / sitting.camera.height
-    focal = float(sitting.camera.K[1, 1]) * scale
-    K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
-    rows = np.unique(np.linspace(0, len(followed) - 1, min(LOOKED_AT, len(followed))).astype(int))
-    points = [pose_body(body, betas, BodyPose(motion.joint_rotations[k], motion.root_translation[k] - followed[k]))[0]
-              for k in rows]
-    cloud = np.concatenate([verts[::4] for verts in points])
-    away = focal * body_height_m(body, betas) / (sitting.height_px * scale)
-    away = max(away, 1.05 * float(np.hypot(cloud[:, 0], cloud[:, 2]).max()) + 0.2)
-    feet_row = min(sitting.feet_row * scale, (1 - MARGIN) * height)
-    eye_m = (feet_row - height / 2) * away / focal
-    free = np.array([width, height]) * MARGIN
-    camera = _level_camera(K, width, height, away, eye_m, view_deg)
-    for _ in range(200):
-        pixels = project(cloud, camera)
-        low, high = pixels.min(axis=0), pixels.max(axis=0)
-        spans = high - low
-        if spans[1] <= height - 2 * free[1] and low[0] >= free[0] and high[0] <= width - free[0]:
-            shift = max(0.0, free[1] - low[1]) - max(0.0, high[1] - (height - free[1]))
-            if abs(shift) < 0.5:
-                break
-            eye_m += shift * away / focal               # a higher camera moves the person down the picture
-        else:
-            away *= 1.02
-        camera = _level_camera(K, width, height, away, eye_m, view_deg)
-    return camera
-
-
-def _level_camera(K: np.ndarray, width: int, height: int, away: float, eye_m: float, view_deg: float) -> Camera:
-    """A camera `away` metres from the y axis and `eye_m` above the floor, looking at the axis."""
-    yaw = np.radians(view_deg)
-    forward = -np.array([np.sin(yaw), 0.0, np.cos(yaw)])
-    right = np.array([np.cos(yaw), 0.0, -np.sin(yaw)])
-    world_to_camera = np.eye(4)
-    world_to_camera[:3, :3] = np.stack([right, [0.0, -1.0, 0.0], forward])
-    world_to_camera[:3, 3] = -world_to_camera[:3, :3] @ (np.array([0.0, eye_m, 0.0]) - away * forward)
-    return Camera(K=K, width=width, height=height, world_to_camera=world_to_camera)
-
-
-def _moved(camera: Camera, by: np.ndarray) -> Camera:
-    """The camera carried along by a step in the world."""
-    world_to_camera = camera.world_to_camera.copy()
-    world_to_camera[:3, 3] -= world_to_camera[:3, :3] @ by
-    return replace(camera, world_to_camera=world_to_camera)
+def _shot(motion: Motion, cameras: tuple[Camera, ...]) -> Shot:
+    count = len(cameras)
+    return Shot(motion.joint_rotations, motion.root_translation, cameras, np.arange(count),
+                np.arange(count) / motion.fps, motion.fps)
 
 
 def _below(body: Body, joint: int) -> list[int]:
@@ -224,14 +178,3 @@ def _below(body: Body, joint: int) -> list[int]:
             inside.add(j)
     return sorted(inside)
 
-
-def _smoothed(track: np.ndarray, sigma: float) -> np.ndarray:
-    """(F, 3) Gaussian smoothing over time. Beyond its ends the track goes on as it came (reflected through the end
-    point), so that a camera keeps pace with a walk from its first frame to its last."""
-    reach = min(max(1, round(3 * sigma)), len(track) - 1)
-    if reach < 1:
-        return track
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-6)) ** 2)
-    before, after = 2 * track[0] - track[reach:0:-1], 2 * track[-1] - track[-2:-reach - 2:-1]
-    padded = np.concatenate([before, track, after])
-    return np.stack([np.convolve(column, kernel / kernel.sum(), mode="valid") for column in padded.T], axis=1)

@@ -7,6 +7,7 @@ import numpy as np
 HAZE = 0.03                             # what the network leaves in empty places and takes from full ones
 SOLID = 0.9                             # from this alpha on a pixel shows the person alone
 BLEED_PX = 3.0                          # how far a solid pixel's colour reaches into the soft border
+BEYOND_PX = 4                           # how far colours go on beyond the person in a picture with alpha
 
 Box = tuple[int, int, int, int]         # x0, y0, x1, y1 in picture pixels
 
@@ -23,8 +24,9 @@ def over_captured(background: np.ndarray, rgb: np.ndarray, alpha: np.ndarray, bo
     if window is None:
         return picture
     cover = alpha[part][..., None]
-    blended = cover * rgb[part] * 255.0 + (1.0 - cover) * background[window]
-    picture[window] = np.clip(np.round(blended), 0, 255).astype(np.uint8)
+    behind = background[window].astype(np.float32)
+    blended = behind + cover * (np.float32(255.0) * rgb[part] - behind)
+    picture[window] = np.clip(np.rint(blended), 0, 255).astype(np.uint8)
     return picture
 
 
@@ -38,21 +40,33 @@ def over_other(background: np.ndarray, rgb: np.ndarray, alpha: np.ndarray, box: 
     window, part = _clipped(box, (background.shape[0], background.shape[1]))
     if window is None:
         return picture
-    cover = without_haze(alpha)[part][..., None]
-    colour = to_linear(foreground(rgb, alpha)[part])
-    blended = cover * colour + (1.0 - cover) * _LINEAR_OF_BYTE[background[window]]
-    picture[window] = np.clip(np.round(to_srgb(blended) * 255.0), 0, 255).astype(np.uint8)
+    cover = without_haze(alpha[part])
+    person = np.rint(rgb[part] * 255.0).clip(0, 255).astype(np.uint8)
+    seen = np.where((cover >= 1.0)[..., None], person, background[window])
+    soft = (cover > 0.0) & (cover < 1.0)                # only the border is blended: the powers of light are slow
+    share = cover[soft][:, None]
+    own, other = to_linear(foreground(rgb, alpha)[part][soft]), _LINEAR_OF_BYTE[background[window][soft]]
+    light = share * own + (1 - share) * other
+    seen[soft] = np.clip(np.rint(to_srgb(light) * 255.0), 0, 255).astype(np.uint8)
+    picture[window] = seen
     return picture
 
 
 def cut_out(height: int, width: int, rgb: np.ndarray, alpha: np.ndarray, box: Box) -> np.ndarray:
-    """(H, W, 4) uint8 with straight alpha: the person alone."""
+    """(H, W, 4) uint8 with straight alpha: the person alone.
+
+    Colours go on for a few pixels where alpha is 0 already: video codecs average colours over neighbours.
+    """
+    import cv2
+
     picture = np.zeros((height, width, 4), np.uint8)
     window, part = _clipped(box, (height, width))
     if window is not None:
-        picture[window][..., :3] = np.clip(np.round(foreground(rgb, alpha)[part] * 255.0), 0, 255)
-        picture[window][..., 3] = np.clip(np.round(without_haze(alpha)[part] * 255.0), 0, 255)
-        picture[window][picture[window][..., 3] == 0] = 0
+        cover = without_haze(alpha)
+        near = cv2.dilate((cover > 0).astype(np.uint8), np.ones((2 * BEYOND_PX + 1, 2 * BEYOND_PX + 1), np.uint8)) > 0
+        colours = np.where(near[..., None], foreground(rgb, alpha), 0.0)
+        picture[window][..., :3] = np.clip(np.rint(colours[part] * 255.0), 0, 255)
+        picture[window][..., 3] = np.clip(np.rint(cover[part] * 255.0), 0, 255)
     return picture
 
 

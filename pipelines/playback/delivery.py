@@ -1,0 +1,49 @@
+"""Hands a finished result out: copies where they were asked for, each whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.core.errors import AnrError, explained_os_errors
+
+if TYPE_CHECKING:
+    from pipelines.playback.request import PlaybackOptions
+
+
+def deliver(folder: Path, options: PlaybackOptions) -> None:
+    """Copies a complete result to where it was asked for; each file appears there whole or not at all."""
+    from pipelines.playback.request import video_name
+
+    if options.frames_dir:
+        for frame in sorted((folder / "frames").glob("*.png")):
+            _copy(frame, Path(options.frames_dir) / frame.name)
+    if options.out:
+        video = folder / video_name(options)
+        if not video.exists():
+            raise AnrError(f"There is no video to copy to {options.out}: it was rendered without ffmpeg.",
+                           hint=f"Its frames are in {folder / 'frames'}. For a video: pip install imageio-ffmpeg "
+                                f"ffmpeg-python, delete {folder} and run the command again.")
+        _copy(video, Path(options.out))
+
+
+def can_write(folder: Path) -> bool:
+    """Whether a folder is there, or can be made, and takes files."""
+    folder = folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK)
+
+
+def _copy(source: Path, target: Path) -> None:
+    partial = target.with_name(f"{target.name}.partial")
+    with explained_os_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(source, partial)
+            os.replace(partial, target)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise

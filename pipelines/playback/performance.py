@@ -1,0 +1,64 @@
+"""A BVH file on our body, edited as asked: what `--motion` and the options that change it make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.body.model import Body, pose_sequence
+from pipelines.core.records import Motion
+from pipelines.core.stage import Progress
+from pipelines.motion.bvh import BvhFile, read_bvh
+from pipelines.motion.editing import at_speed, looped, mirrored, trimmed
+from pipelines.motion.jointmap import read_joint_map, write_joint_map
+from pipelines.motion.retarget import Retargeted, limb_errors_deg, retarget_fully
+from pipelines.motion.timing import resample, seconds_range
+from pipelines.playback.request import PlaybackOptions
+
+MOST_FPS = 30.0                         # motion capture comes at 120 and more; nobody sees it
+
+
+@dataclass(frozen=True, eq=False)
+class Performance:
+    """A motion to film, and what is written down of how it came about."""
+
+    motion: Motion
+    figures: dict[str, float]
+    told: dict[str, Any]
+    write_joint_map: Callable[[Path], None]
+
+
+def performance_of(options: PlaybackOptions, body: Body, betas: np.ndarray, progress: Progress) -> Performance:
+    """The file read, retargeted, trimmed, at another speed, mirrored, repeated, at the frame rate asked for."""
+    path = Path(options.motion)
+    bvh = read_bvh(path)
+    mended = read_joint_map(Path(options.joint_map)) if options.joint_map else None
+    result = retarget_fully(bvh, body, betas, mended)
+    joints = pose_sequence(body, betas, result.motion.joint_rotations, result.motion.root_translation)
+    error_deg = max(float(errors.max()) for errors in limb_errors_deg(result, body, joints).values())
+    motion = edited(result.motion, options)
+    motion = resample(motion, options.fps or min(motion.fps, MOST_FPS))
+    progress.note(f"{path.name}: {bvh.frame_count} frames at {bvh.fps:g} per second, {result.up_axis} up, aligned with "
+                  f"{result.reference}; joints: {result.joint_map.described(bvh)}")
+    return Performance(motion, {"limb_error_deg": round(error_deg, 3)}, _told(path, bvh, result),
+                       lambda target: write_joint_map(target, result.joint_map, bvh))
+
+
+def edited(motion: Motion, options: PlaybackOptions) -> Motion:
+    """Trimmed first, in the file's own seconds; repeated last."""
+    if options.trim:
+        motion = trimmed(motion, *seconds_range(options.trim))
+    motion = at_speed(motion, options.speed)
+    if options.mirror:
+        motion = mirrored(motion)
+    return looped(motion, options.loop)
+
+
+def _told(path: Path, bvh: BvhFile, result: Retargeted) -> dict[str, Any]:
+    return {"bvh": path.name, "bvh_frames": bvh.frame_count, "bvh_fps": bvh.fps, "up_axis": result.up_axis,
+            "reference": result.reference, "metres_per_unit": result.metres_per_unit,
+            "joint_map": {part: bvh.joint_names[j] for part, j in result.joint_map.joints.items()}}
