@@ -14,14 +14,15 @@ import numpy as np
 from pipelines.core.errors import AnrError
 from pipelines.core.options import option
 from pipelines.core.split import split_frames
-from pipelines.core.stage import Job, Outcome, Progress, Stage
+from pipelines.core.stage import Job, Outcome, Stage
 from pipelines.core.storage import camera_to_json, read_fit, read_json, write_json
 
 if TYPE_CHECKING:
     import torch
 
-    from pipelines.training.loop import Pupil, State
     from pipelines.training.recipe import Recipe
+    from pipelines.training.state import State
+    from pipelines.training.step import Lesson, Pupil
 
 SECONDS_PER_IMAGE = {"draft": 0.3, "standard": 4.0, "paper": 60.0}     # on two cores, for the estimate alone
 FIRST_PICTURE_S = 20.0
@@ -49,26 +50,31 @@ class TrainOptions:
 
 def run(job: Job) -> Outcome:
     from pipelines.renderers.avatar import best_device
-    from pipelines.training.loop import Lesson, Plan, begin, load_checkpoint, save_checkpoint, train
-    from pipelines.training.recipe import recipe_for
+    from pipelines.training.before import announcement
+    from pipelines.training.features import load_extractor
+    from pipelines.training.loop import train
+    from pipelines.training.state import Plan, begin, load_checkpoint, save_checkpoint
+    from pipelines.training.step import Lesson
 
     options: TrainOptions = job.options
-    recipe = recipe_for(options.preset, batch=options.batch, learning_rate=options.learning_rate,
-                        grid_noise=options.grid_noise, feature=options.feature_weight, face_weight=options.face_weight,
-                        split=options.split)
+    recipe = _recipe(options)
     device = best_device(options.device)
     people = sorted({key.split("/")[0] for key in job.inputs})
-    pupils, described = _gather(job, people)
+    pupils, described = _gather(job, people, recipe.patience > 0)
     minutes = _budget_minutes(options, recipe)
     plan = Plan(0 if minutes else options.images or recipe.images, minutes)
     state = begin(options.renderer, people, recipe, options.seed, plan, device)
+    _colour_textures(state, pupils, recipe)
     if (job.folder / CHECKPOINT).exists():
         state = load_checkpoint(job.folder / CHECKPOINT, state)
         job.progress.note(f"Going on after {state.images} images.")
-    extractor = _extractor(options, recipe, job.progress, device)
-    lesson = Lesson(pupils, recipe, options.seed, device, extractor, job.progress,
-                    job.folder / CHECKPOINT, _Reporter(job, pupils, described, state.images))
-    job.progress.note(_announcement(recipe, state, pupils))
+    extractor = load_extractor(recipe, options.weights, job.progress, device)
+    lesson = Lesson(pupils, recipe, options.seed, device, extractor, job.progress, job.folder / CHECKPOINT,
+                    charts=_charts(recipe, device))
+    lesson.report = _Reporter(job, lesson, described, state.images)
+    guess = SECONDS_PER_IMAGE.get(options.preset, 0.0) if device.type == "cpu" else 0.0
+    for line in announcement(options.renderer, recipe, state, pupils, extractor, guess):
+        job.progress.note(line)
     state = train(lesson, state)
     save_checkpoint(job.folder / CHECKPOINT, state)
     _write_avatar(job, options, recipe, state, described)
@@ -77,13 +83,59 @@ def run(job: Job) -> Outcome:
                    {"picture": _last_picture(job.folder), "metrics": "metrics.jsonl"})
 
 
-def _gather(job: Job, people: list[str]) -> tuple[dict[str, Pupil], dict[str, dict[str, Any]]]:
-    """What there is to learn of everybody, and what avatar.json says of them; writes plates, motions and split.json."""
+def _recipe(options: TrainOptions) -> Recipe:
+    """The preset, changed by what the renderer's paper says, then by what was typed."""
+    from pipelines.renderers import renderer_file
+    from pipelines.training.recipe import recipe_for
+
+    typed = {"batch": options.batch, "learning_rate": options.learning_rate, "grid_noise": options.grid_noise,
+             "feature": options.feature_weight, "face_weight": options.face_weight, "split": options.split}
+    given = {name: value for name, value in typed.items() if value is not None}
+    return recipe_for(options.preset, **{**renderer_file(options.renderer).RECIPE, **given})
+
+
+def _colour_textures(state: State, pupils: Mapping[str, Pupil], recipe: Recipe) -> None:
+    """Begins everybody with the colours of their keyframes, where the recipe says so and a texture is learned."""
+    import torch
+
+    from pipelines.body.model import load_body
+    from pipelines.body.surface import region_map
+    from pipelines.renderers.texture import flat_texture
+    from pipelines.training.colours import coloured_start
+    from pipelines.training.state import set_texture
+
+    if recipe.texture_start != "colours":
+        return
+    for person in state.texture_optimisers:
+        start = flat_texture(state.textures[person].detach(), recipe.texture_levels).cpu().numpy()
+        frames = [pupils[person].frames[k] for k in pupils[person].keyframes]
+        coloured = coloured_start(start, frames, region_map(load_body(), start.shape[1]))
+        set_texture(state, person, torch.from_numpy(coloured), recipe.texture_levels)
+
+
+def _charts(recipe: Recipe, device: torch.device) -> torch.Tensor | None:
+    """The atlas chart of each texel, where grid noise is to stay in it."""
+    import torch
+
+    from pipelines.body.model import load_body
+    from pipelines.body.surface import chart_map
+    from pipelines.renderers.texture import TEXTURE_SIZE
+
+    return torch.from_numpy(chart_map(load_body(), TEXTURE_SIZE)).to(device) if recipe.stay_in_chart else None
+
+
+def _gather(job: Job, people: list[str],
+            validating: bool = False) -> tuple[dict[str, Pupil], dict[str, dict[str, Any]]]:
+    """What there is to learn of everybody, and what avatar.json says of them; writes plates, motions and split.json.
+
+    validating  sets training frames aside that tell when training gains no more
+    """
     from pipelines.body.model import load_body
     from pipelines.media.images import shows_somebody, write_image
     from pipelines.media.recording import Recording
     from pipelines.training.dataset import Memory, PersonFrames, clean_plate
-    from pipelines.training.loop import Pupil
+    from pipelines.training.step import Pupil
+    from pipelines.training.validation import set_aside
 
     body = load_body()
     face_of_body = body.face_region == body.region_names.index("face")
@@ -112,7 +164,12 @@ def _gather(job: Job, people: list[str]) -> tuple[dict[str, Pupil], dict[str, di
                             root_translation=fit.root_translation, times_s=recording.times_s,
                             frame_index=fit.frame_index, ok=fit.ok)
         cropped = PersonFrames(folders["capture"], folders["raster"], folders["matte"], plate, face_of_body, memory)
-        pupils[person] = Pupil(cropped, keyframes, sorted(set(taught) - set(keyframes)))
+        others: list[int] = sorted(set(taught) - set(keyframes))
+        validation: list[int] = []
+        if validating:
+            keyframes, others, validation = set_aside(keyframes, others)
+            split.setdefault("validation", {})[person] = validation
+        pupils[person] = Pupil(cropped, keyframes, others, validation)
         described[person] = {"betas": fit.betas.tolist(), "camera": camera_to_json(recording.camera),
                              "fps": recording.fps, "height_m": recording.height_m,
                              "projection": read_json(folders["raster"] / "raster.json")["projection"],
@@ -130,39 +187,12 @@ def _height_px(pupil: Pupil) -> float:
     return float(np.median(tall)) if tall else 0.0
 
 
-def _extractor(options: TrainOptions, recipe: Recipe, progress: Progress,
-               device: torch.device) -> torch.nn.Module | None:
-    """The feature loss's network; without its weights a warning, and training goes on without that loss."""
-    import torch
-
-    from pipelines.metrics.weights import fetch_weights, find_weights, remedy
-    from pipelines.training.losses import SqueezeFeatures
-
-    if recipe.feature <= 0:
-        return None
-    found = find_weights("squeezenet1_1", options.weights or None) or fetch_weights("squeezenet1_1")
-    if found is None:
-        progress.warn("SqueezeNet's weights are not here, so this training has no feature loss and will be less sharp. "
-                      + remedy("squeezenet1_1") + " Then: anr train --fresh")
-        return None
-    return SqueezeFeatures(found, recipe.feature_layers).to(device).to(memory_format=torch.channels_last)
-
-
-def _announcement(recipe: Recipe, state: State, pupils: Mapping[str, Pupil]) -> str:
-    parameters = sum(p.numel() for p in state.renderer.parameters()) / 1e6
-    teaching = ", ".join(f"{name} {len(p.keyframes)}+{len(p.others)}" for name, p in pupils.items())
-    length = f"{state.plan.images} images" if state.plan.images else f"{state.plan.minutes:g} minutes"
-    return (f"{parameters:.1f} M parameters, {length}, windows of {recipe.window[1]}x{recipe.window[0]}; "
-            f"keyframes + other frames: {teaching}. First picture in progress/ within a minute.")
-
-
 class _Reporter:
     """metrics.jsonl, TensorBoard where it is installed, and a picture of held-out frames now and then."""
 
-    def __init__(self, job: Job, pupils: Mapping[str, Pupil], described: Mapping[str, dict[str, Any]],
-                 images: int) -> None:
-        self.job, self.pupils = job, pupils
-        self.pictured = {name: _pictured(described[name]["frames"]) for name in pupils}
+    def __init__(self, job: Job, lesson: Lesson, described: Mapping[str, dict[str, Any]], images: int) -> None:
+        self.job, self.lesson = job, lesson
+        self.pictured = {name: _pictured(described[name]["frames"]) for name in lesson.pupils}
         self.next_picture_s = FIRST_PICTURE_S
         self.metrics = job.folder / "metrics.jsonl"
         kept = [line for line in self.metrics.read_text().splitlines() if json.loads(line)["images"] <= images] \
@@ -191,7 +221,7 @@ class _Reporter:
         shown = []
         for person, frames in self.pictured.items():
             for index in frames:
-                shown += _truth_and_rendering(state, self.pupils[person].frames[index], person)
+                shown += _truth_and_rendering(self.lesson, state, self.lesson.pupils[person].frames[index], person)
         sheet = tile(shown, columns=2 * max(1, min(PICTURED_FRAMES, len(shown) // 2)))
         write_image(self.job.folder / "progress" / f"{state.images:07d}.jpg", sheet)
         if self.board:
@@ -204,22 +234,14 @@ def _pictured(frame_count: int) -> list[int]:
     return [int(held_out[k]) for k in picked]
 
 
-def _truth_and_rendering(state: State, frame: Any, person: str) -> list[np.ndarray]:
+def _truth_and_rendering(lesson: Lesson, state: State, frame: Any, person: str) -> list[np.ndarray]:
     """The captured frame and the average network's picture over the clean plate, at most 360 pixels tall."""
-    import torch
-
     from pipelines.media.sheets import fit_height
-    from pipelines.renderers.avatar import draw
-    from pipelines.renderers.texture import sample_texture
-    from pipelines.training.dataset import to_batch
+    from pipelines.training.validation import rendered
 
-    batch = to_batch([frame], 1.0)
-    texture = state.average_textures[person]
-    grid, normal, inside = (x.to(texture.device) for x in (batch.grid, batch.normal, batch.inside))
-    with torch.no_grad():
-        rgb, alpha = draw(state.average, sample_texture(texture, grid, inside), normal, inside)
-    share = alpha[..., None].cpu().numpy()
-    picture = np.round(share * rgb.cpu().numpy() * 255.0 + (1.0 - share) * frame.background).astype(np.uint8)
+    rgb, alpha = rendered(frame, state, person, lesson)
+    share = alpha[..., None]
+    picture = np.round(share * rgb * 255.0 + (1.0 - share) * frame.background).astype(np.uint8)
     return [fit_height(x, min(len(picture), 360)) for x in (frame.image, picture)]
 
 
@@ -237,16 +259,19 @@ def _write_avatar(job: Job, options: TrainOptions, recipe: Recipe, state: State,
     from safetensors.torch import save
 
     from pipelines.body import model
+    from pipelines.renderers import renderer_config
     from pipelines.renderers.avatar import SCHEMA
-    from pipelines.renderers.texture import TEXTURE_CHANNELS
+    from pipelines.training.state import final_texture
 
     # Written by Python, whose error for a full disk can be told from others.
-    for name, tensors in (("network", state.average.state_dict()), ("textures", state.average_textures)):
+    textures = {person: final_texture(state, person, recipe) for person in state.textures}
+    for name, tensors in (("network", state.average.state_dict()), ("textures", textures)):
         stored = save({k: v.detach().float().cpu().contiguous() for k, v in tensors.items()})
         (job.folder / f"{name}.safetensors").write_bytes(stored)
     shutil.copyfile(Path(model.__file__).parent / "assets" / "body.npz", job.folder / "body.npz")
+    config = renderer_config(options.renderer, recipe.network(recipe.texture_channels))
     write_json(job.folder / "avatar.json", {
-        "schema": SCHEMA, "renderer": options.renderer, "config": recipe.network(TEXTURE_CHANNELS),
+        "schema": SCHEMA, "renderer": options.renderer, "config": config,
         "body_version": model.load_body().version, "preset": options.preset, "recipe": asdict(recipe),
         "seed": options.seed, "plan": vars(state.plan), "images": state.images, "seconds": round(state.seconds, 1),
         "people": described})
@@ -264,15 +289,10 @@ def _budget_minutes(options: TrainOptions, recipe: Recipe) -> float:
 
 def check(options: TrainOptions) -> None:
     """AnrError for what could only fail after all the work before training."""
-    from pipelines.renderers import RENDERERS
     from pipelines.renderers.avatar import best_device
-    from pipelines.training.recipe import recipe_for
 
-    recipe_for(options.preset)
+    _recipe(options)
     best_device(options.device)
-    if options.renderer not in RENDERERS:
-        raise AnrError(f"There is no renderer called {options.renderer!r}.",
-                       hint=f"Choose one of: {', '.join(RENDERERS)}.")
     least = {"images": 0, "minutes": 0, "batch": 1, "learning_rate": 1e-9, "grid_noise": 0, "feature_weight": 0,
              "face_weight": 0, "seed": 0}
     for name, limit in least.items():

@@ -5,20 +5,34 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
+from pipelines.body.model import load_body
+from pipelines.body.surface import chart_map
 from pipelines.core.errors import AnrError
-from pipelines.renderers import RENDERERS, build_renderer
+from pipelines.renderers import RENDERERS, build_renderer, renderer_config, renderer_file
 from pipelines.renderers.avatar import draw
-from pipelines.renderers.texture import perturb_grid, sample_texture, start_texture
-from pipelines.training.recipe import PRESETS
+from pipelines.renderers.dnr import spherical_harmonics
+from pipelines.renderers.texture import (
+    chart_of,
+    flat_texture,
+    perturb_grid,
+    pyramid,
+    sample_texture,
+    start_texture,
+    surface_code,
+)
+from pipelines.renderers.unet import parameters_of
+from pipelines.training.recipe import PRESETS, recipe_for
 
-SMALL = {"texture_channels": 4, "latent_channels": 5, "unshuffle": 2, "widths": [8, 12], "blocks": 1}
+SMALL = {"texture_channels": 4, "latent_channels": 5, "unshuffle": 2, "widths": [8, 12], "blocks": 1,
+         "view_term": False}
 
 
 @pytest.fixture(params=sorted(RENDERERS))
 def renderer(request: pytest.FixtureRequest) -> torch.nn.Module:
     torch.manual_seed(0)
-    return build_renderer(request.param, SMALL)
+    return build_renderer(request.param, renderer_config(request.param, SMALL))
 
 
 def inputs(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -31,14 +45,15 @@ def inputs(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor, torch.T
 def test_a_renderer_answers_with_colours_mask_and_coarse_colours_of_the_input_size(renderer: torch.nn.Module) -> None:
     size = 6 * int(renderer.multiple), 4 * int(renderer.multiple)
     rgb, mask_logit, coarse = renderer(*inputs(*size))
-    assert rgb.shape == coarse.shape == (1, 3, *size) and mask_logit.shape == (1, 1, *size)
+    assert rgb.shape == (1, 3, *size) and mask_logit.shape == (1, 1, *size)
+    assert coarse is None or coarse.shape == rgb.shape
 
 
 def test_every_weight_of_a_renderer_gets_a_gradient(renderer: torch.nn.Module) -> None:
     for parameter in renderer.parameters():          # away from the zeros that residual blocks start with
         parameter.data.add_(0.01 * torch.randn_like(parameter))
     size = 4 * int(renderer.multiple)
-    sum(x.sum() for x in renderer(*inputs(size, size))).backward()
+    sum(x.sum() for x in renderer(*inputs(size, size)) if x is not None).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in renderer.parameters())
 
 
@@ -68,14 +83,48 @@ def test_an_unknown_renderer_is_refused_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize(("preset", "millions"), [("draft", 2.7), ("standard", 17.2)])
 def test_presets_have_the_parameters_they_state(preset: str, millions: float) -> None:
-    network = build_renderer("anr", PRESETS[preset].network(8))
+    network = build_renderer("anr", renderer_config("anr", PRESETS[preset].network(8)))
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, rel=0.05)
 
 
 def test_the_paper_preset_has_the_papers_parameters() -> None:
     with torch.device("meta"):
-        network = build_renderer("anr", PRESETS["paper"].network(8))
+        network = build_renderer("anr", renderer_config("anr", PRESETS["paper"].network(8)))
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(161, rel=0.05)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("name", sorted(RENDERERS))
+def test_rivals_have_as_many_parameters_as_anr(name: str, preset: str) -> None:
+    size = PRESETS[preset].network(8)
+    counted = [parameters_of(lambda: build_renderer(each, renderer_config(each, size)))    # noqa: B023
+               for each in ("anr", name)]
+    assert counted[1] == pytest.approx(counted[0], rel=0.1)
+
+
+@pytest.mark.parametrize("name", sorted(RENDERERS))
+def test_what_a_renderer_sets_otherwise_are_numbers_of_a_recipe(name: str) -> None:
+    recipe_for("draft", **renderer_file(name).RECIPE)
+    assert isinstance(renderer_file(name).LEARNS_TEXTURE, bool)
+
+
+def test_spherical_harmonics_are_orthonormal_over_the_sphere() -> None:
+    heights = torch.linspace(-1, 1, 401).double()
+    turns = torch.arange(0, 64).double() / 64 * 2 * torch.pi
+    z, phi = torch.meshgrid((heights[1:] + heights[:-1]) / 2, turns, indexing="ij")
+    ring = (1 - z**2).sqrt()
+    basis = spherical_harmonics(torch.stack([ring * phi.cos(), ring * phi.sin(), z])[None])[0].double()
+    products = torch.einsum("ahw,bhw->ab", basis, basis) * 4 * torch.pi / z.numel()
+    torch.testing.assert_close(products, torch.eye(9).double(), atol=1e-3, rtol=0)
+
+
+def test_the_view_term_needs_its_channels() -> None:
+    with pytest.raises(ValueError, match="channels 3 to 11, there are 8"):
+        renderer_config("dnr", {**PRESETS["draft"].network(8), "view_term": True})
+    network = build_renderer("dnr", renderer_config("dnr", {**SMALL, "texture_channels": 16, "view_term": True}))
+    features, (_, normal, inside) = torch.randn(1, 16, 32, 32), inputs(32, 32)
+    one = network(features, F.normalize(normal, dim=1), inside).rgb
+    assert not torch.equal(one, network(features, F.normalize(-normal.flip(1), dim=1), inside).rgb)
 
 
 def test_everybody_starts_from_the_same_uniform_texture() -> None:
@@ -113,6 +162,50 @@ def test_grid_noise_stays_within_its_bound_and_within_the_texture() -> None:
     assert float((moved - grid).abs().max()) <= 0.02 and float(moved.abs().max()) <= 1.0
     assert float((moved - grid).abs().max()) > 0.019
     assert perturb_grid(grid, 0.0, torch.Generator()) is grid
+
+
+def on_the_surface(count: int) -> torch.Tensor:
+    """A sampling grid (1, 1, count, 2) of points within faces, most of them near a chart's border."""
+    body, rng = load_body(), np.random.default_rng(0)
+    bary = rng.dirichlet([0.3, 0.3, 0.3], count)
+    corners = body.uvs[body.face_uvs[rng.integers(len(body.faces), size=count)]]
+    return torch.from_numpy(np.einsum("nk,nkc->nc", bary, corners)).float().view(1, 1, count, 2) * 2 - 1
+
+
+def test_noise_that_stays_in_its_chart_never_leaves_it_and_is_otherwise_the_same() -> None:
+    grid, charts = on_the_surface(20_000), torch.from_numpy(chart_map(load_body()))
+    free = perturb_grid(grid, 0.02, torch.Generator().manual_seed(0))
+    kept = perturb_grid(grid, 0.02, torch.Generator().manual_seed(0), charts)
+    strayed = chart_of(free, charts) != chart_of(grid, charts)
+    assert 20 < int(strayed.sum()) < 200          # the law is not empty; the gutter of 3 texels holds nearly all noise
+    assert torch.equal(chart_of(kept, charts), chart_of(grid, charts))
+    assert torch.equal(kept[~strayed], free[~strayed])
+    assert float((kept - grid).abs().max()) <= 0.02
+    assert float((kept != grid).any(-1).float().mean()) > 0.9          # few samples stay where they were
+
+
+def test_a_pyramid_of_zeros_changes_nothing_and_one_coarse_texel_reaches_its_neighbourhood() -> None:
+    texture = torch.rand(2, 16, 16)
+    stored = pyramid(texture, 3)
+    assert stored.shape == (2, 16, 24) and torch.equal(flat_texture(stored, 3), texture)
+    assert pyramid(texture, 1) is texture and flat_texture(texture, 1) is texture
+    stored[0, 8 + 1, 16 + 2] += 1.0                                    # level 2 (4 x 4 texels): row 1, column 2
+    added = flat_texture(stored, 3) - texture
+    assert float(added[1].abs().max()) == 0.0 and float(added[0, 4:8, 8:12].min()) > 0.3
+    assert float(added.sum()) == pytest.approx(16.0, rel=1e-4)
+    assert float(added[0, 12:].abs().max()) == 0.0
+    with pytest.raises(ValueError, match="no 4 levels"):
+        pyramid(torch.zeros(1, 12, 12), 4)
+
+
+def test_a_surface_code_says_where_and_who() -> None:
+    codes = [surface_code(person, 8, 32) for person in range(5)]
+    assert all(float(code.abs().max()) <= 1 and code.shape == (8, 32, 32) for code in codes)
+    assert torch.equal(codes[0][:2], codes[3][:2])                     # where
+    assert len({tuple(code[2:, 0, 0].tolist()) for code in codes}) == 5
+    assert len(torch.unique(codes[0][:2].flatten(1), dim=1).T) == 32 * 32
+    with pytest.raises(ValueError, match="no room for person 64"):
+        surface_code(64, 8)
 
 
 def test_a_texture_of_the_wrong_shape_is_refused() -> None:

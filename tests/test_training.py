@@ -25,9 +25,11 @@ from pipelines.media.recording import Recording, RecordingWriter
 from pipelines.rasterizers.cpu import surface_maps
 from pipelines.renderers.avatar import load_avatar, render_person
 from pipelines.training import loop
+from pipelines.training import state as states
+from pipelines.training import step as steps
 from pipelines.training.dataset import CroppedFrame, clean_plate, cut_window, draw_batch
+from pipelines.training.features import SqueezeFeatures
 from pipelines.training.losses import (
-    SqueezeFeatures,
     blend,
     check_finite,
     feature_loss,
@@ -112,7 +114,7 @@ def test_only_given_numbers_change_a_preset() -> None:
 
 def test_the_learning_rate_warms_up_and_decays_once_to_its_end() -> None:
     recipe = dataclasses.replace(PRESETS["draft"], warm_up=10, decay_to=0.1)
-    factors = [loop.rate_factor(k, 100, recipe) for k in range(101)]
+    factors = [steps.rate_factor(k, 100, recipe) for k in range(101)]
     assert factors[0] == pytest.approx(0.1, rel=0.01) and factors[100] == pytest.approx(0.1)
     assert np.all(np.diff(factors[:9]) > 0) and np.all(np.diff(factors[12:]) < 0)
 
@@ -276,13 +278,13 @@ def _other_seed(folder: Path, people: dict[str, dict[str, Path]]) -> Path:
     return folder
 
 
-def lesson_and_state(person: dict[str, Path], folder: Path, **changes: object) -> tuple[loop.Lesson, loop.State]:
+def lesson_and_state(person: dict[str, Path], folder: Path, **changes: object) -> tuple[steps.Lesson, states.State]:
     folder.mkdir(exist_ok=True)
     job = Job(folder, train.TrainOptions(), {f"ada/{k}": v for k, v in person.items()}, Progress())
     pupils, _ = train._gather(job, ["ada"])
     recipe = dataclasses.replace(TINY, **changes)    # type: ignore[arg-type]
-    state = loop.begin("anr", ["ada"], recipe, 0, loop.Plan(100, 0.0), torch.device("cpu"))
-    return loop.Lesson(pupils, recipe, 0, torch.device("cpu"), None, Progress(), folder / "checkpoint.pt"), state
+    state = states.begin("anr", ["ada"], recipe, 0, states.Plan(100, 0.0), torch.device("cpu"))
+    return steps.Lesson(pupils, recipe, 0, torch.device("cpu"), None, Progress(), folder / "checkpoint.pt"), state
 
 
 def test_keyframes_teach_texture_and_network_and_other_frames_the_network_alone(person: dict[str, Path],
@@ -291,22 +293,22 @@ def test_keyframes_teach_texture_and_network_and_other_frames_the_network_alone(
     for images, teaches in ((0, True), (2, False), (4, True), (6, False)):
         state.images = images
         texture, network = state.textures["ada"].detach().clone(), _weights(state)
-        step = loop.draw_step(lesson, state.renderer, images)
+        step = steps.draw_step(lesson, state.renderer, images)
         assert step[1] is teaches
-        loop.take_step(lesson, state, *step)
+        steps.take_step(lesson, state, *step)
         assert torch.equal(texture, state.textures["ada"]) is not teaches
         assert not torch.equal(network, _weights(state))
 
 
-def _weights(state: loop.State) -> torch.Tensor:
+def _weights(state: states.State) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in state.renderer.parameters()])
 
 
 def test_a_step_changes_only_texels_that_its_windows_saw(person: dict[str, Path], tmp_path: Path) -> None:
     lesson, state = lesson_and_state(person, tmp_path / "job", grid_noise=0.0)
     before = state.textures["ada"].detach().clone()
-    name, teaches, batch = loop.draw_step(lesson, state.renderer, 0)
-    loop.take_step(lesson, state, name, teaches, batch)
+    name, teaches, batch = steps.draw_step(lesson, state.renderer, 0)
+    steps.take_step(lesson, state, name, teaches, batch)
     changed = (state.textures["ada"] != before).any(0)
     place = ((batch.grid + 1) * 128 - 0.5)[batch.inside[:, 0] > 0]
     seen = torch.zeros(256, 256, dtype=torch.bool)
@@ -319,7 +321,7 @@ def test_a_step_changes_only_texels_that_its_windows_saw(person: dict[str, Path]
 
 def test_the_same_images_draw_the_same_windows(person: dict[str, Path], tmp_path: Path) -> None:
     lesson, state = lesson_and_state(person, tmp_path / "job")
-    first, again, later = (loop.draw_step(lesson, state.renderer, k)[2] for k in (6, 6, 8))
+    first, again, later = (steps.draw_step(lesson, state.renderer, k)[2] for k in (6, 6, 8))
     assert all(torch.equal(a, b) for a, b in zip(first, again))
     assert not torch.equal(first.image, later.image)
 
@@ -395,7 +397,7 @@ def test_minutes_become_a_number_of_images_that_is_written_down(person: dict[str
 
 def test_a_slow_start_does_not_shorten_a_training(person: dict[str, Path], tmp_path: Path) -> None:
     lesson, state = lesson_and_state(person, tmp_path / "job", batch=1)
-    state.plan = loop.Plan(0, 1.0)
+    state.plan = states.Plan(0, 1.0)
     clock = loop._Clock(state)
     for _ in range(60):                              # 4 s per image, then a tenth of that
         clock.steps.append(4.0 if state.images < 30 else 0.4)

@@ -29,7 +29,19 @@ PRETRAINED = {
         {"squeezenet1_1-b8a52dc0.pth": "b8a52dc0",
          "squeeze.backbone.pth": "435cedb387e95bc8291893f61a3a64f0345b8c23a05139aceef43947efb3d52d"},
         "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth", "BSD-3-Clause (torchvision)", 4.7),
+    "vgg19": PretrainedWeights(
+        {"vgg19-dcbb9e9d.pth": "dcbb9e9d"},
+        "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "BSD-3-Clause (torchvision)", 548.0),
+    # The network the Frechet distance is defined by; torchvision's own weights give numbers for comparisons here alone.
+    "inception_fid": PretrainedWeights(
+        {"pt_inception-2015-12-05-6726825d.pth": "6726825d"},
+        "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+        "Apache-2.0", 91.2),
+    "inception_v3": PretrainedWeights(
+        {"inception_v3_google-0cc3c7bd.pth": "0cc3c7bd"},
+        "https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth", "BSD-3-Clause (torchvision)", 104.0),
 }
+CHUNK = 1 << 22                         # bytes read at once: some of these files are large
 
 
 def find_weights(name: str, weights_dir: str | Path | None = None) -> Path | None:
@@ -67,8 +79,9 @@ def fetch_weights(name: str) -> Path | None:
     partial = target.with_suffix(f".{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(wanted.url, timeout=CONNECT_S) as answer:
-            partial.write_bytes(answer.read())
+        with urllib.request.urlopen(wanted.url, timeout=CONNECT_S) as answer, partial.open("wb") as stream:
+            while chunk := answer.read(CHUNK):
+                stream.write(chunk)
         _check(partial, digest)
         partial.replace(target)
     except (OSError, http.client.HTTPException, AnrError):
@@ -95,7 +108,11 @@ def torchvision_cache() -> Path:
 
 
 def _check(path: Path, digest: str) -> None:
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    whole = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            whole.update(chunk)
+    found = whole.hexdigest()
     if not found.startswith(digest):
         raise AnrError(f"{path} is not the file it should be: its sha256 begins {found[:12]}, expected {digest[:12]}.",
                        hint="Delete it and download it again.")

@@ -48,6 +48,7 @@ class Batch(NamedTuple):
     normal: torch.Tensor                # (B, 3, H, W)
     inside: torch.Tensor                # (B, 1, H, W) 0 or 1
     weight: torch.Tensor                # (B, 1, H, W) importance in the pixel loss
+    face: torch.Tensor                  # (B, 1, H, W) 0 or 1, the body's face
 
 
 class PersonFrames:
@@ -163,7 +164,8 @@ def to_batch(windows: Sequence[CroppedFrame], face_weight: float) -> Batch:
                  grid=torch.from_numpy(uv * np.float32(2.0 / 65535.0) - np.float32(1.0)),
                  normal=stack([w.normal for w in windows], 1 / 127.0),
                  inside=torch.from_numpy((inside > 0).astype(np.float32))[:, None],
-                 weight=torch.from_numpy(np.where(inside == 2, np.float32(face_weight), np.float32(1.0)))[:, None])
+                 weight=torch.from_numpy(np.where(inside == 2, np.float32(face_weight), np.float32(1.0)))[:, None],
+                 face=torch.from_numpy((inside == 2).astype(np.float32))[:, None])
 
 
 def clean_plate(recording: Recording, matte: Path, frames: Sequence[int], most: int = 40) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -11,20 +10,24 @@ from torch import nn
 
 from pipelines.core.errors import AnrError
 
+FACE_ROOM = 1.4                         # how much larger than the face its crop is
+FACE_SIDE = 128                         # pixels of the enlarged crop
+
 
 def blend(mask: torch.Tensor, rgb: torch.Tensor, background: torch.Tensor) -> torch.Tensor:
     """I' = M I + (1 - M) B."""
     return mask * rgb + (1.0 - mask) * background
 
 
-def pixel_loss(mask: torch.Tensor, coarse: torch.Tensor, rgb: torch.Tensor, image: torch.Tensor,
+def pixel_loss(mask: torch.Tensor, coarse: torch.Tensor | None, rgb: torch.Tensor, image: torch.Tensor,
                weight: torch.Tensor | None = None) -> torch.Tensor:
     """Eq. 3: M |J - I| + M |I hat - I|, mean over pixels and colour channels.
 
     mask    (B, 1, H, W) the *predicted* mask; gradients reach it
+    coarse  (B, 3, H, W) J, or None for a renderer of one stage: then the first term is left out
     weight  (B, 1, H, W) importance of each pixel, or None for 1
     """
-    error = (coarse - image).abs() + (rgb - image).abs()
+    error = (rgb - image).abs() if coarse is None else (coarse - image).abs() + (rgb - image).abs()
     return (mask * error if weight is None else weight * mask * error).mean()
 
 
@@ -47,41 +50,32 @@ def feature_loss(extractor: nn.Module, blended: torch.Tensor, image: torch.Tenso
     return torch.stack(terms).sum()
 
 
-class SqueezeFeatures(nn.Module):
-    """SqueezeNet 1.1 activations after some of its modules, frozen."""
+def face_boxes(face: torch.Tensor, least: int) -> list[tuple[int, int, int, int] | None]:
+    """A square y0, y1, x0, x1 about the face of each window, cut off at its border; None where there is hardly one.
 
-    shift: torch.Tensor
-    scale: torch.Tensor
-
-    def __init__(self, weights: Path, layers: Sequence[int]) -> None:
-        super().__init__()
-        from torchvision.models import squeezenet1_1
-
-        stored = torch.load(weights, map_location="cpu", weights_only=True)
-        features = squeezenet1_1(weights=None).features
-        features.load_state_dict({key.removeprefix("features."): value for key, value in stored.items()
-                                  if not key.startswith("classifier")})
-        self.features = features[:max(layers) + 1].eval()
-        self.layers = tuple(layers)
-        mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-        # of pictures in [-1, 1]
-        self.register_buffer("shift", (mean * 2 - 1).view(1, 3, 1, 1))
-        self.register_buffer("scale", (deviation * 2).view(1, 3, 1, 1))
-        self.requires_grad_(False)
-
-    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
-        x = (image - self.shift) / self.scale
-        kept = []
-        for number, module in enumerate(self.features):
-            x = module(x)
-            if number in self.layers:
-                kept.append(x)
-                x = x.clone() if number + 1 < len(self.features) and _in_place(self.features[number + 1]) else x
-        return kept
+    face   (B, 1, H, W) 0 or 1
+    least  pixels; fewer are no face
+    """
+    boxes: list[tuple[int, int, int, int] | None] = []
+    height, width = face.shape[-2:]
+    for shown in face[:, 0] > 0:
+        ys, xs = torch.nonzero(shown, as_tuple=True)
+        if len(ys) < least:
+            boxes.append(None)
+            continue
+        low, high = (int(ys.min()), int(xs.min())), (int(ys.max()) + 1, int(xs.max()) + 1)
+        half = round(0.5 * FACE_ROOM * max(high[0] - low[0], high[1] - low[1]))
+        middle = (low[0] + high[0]) // 2, (low[1] + high[1]) // 2
+        boxes.append((max(0, middle[0] - half), min(height, middle[0] + half),
+                      max(0, middle[1] - half), min(width, middle[1] + half)))
+    return boxes
 
 
-def _in_place(module: nn.Module) -> bool:
-    return getattr(module, "inplace", False)
+def enlarged(image: torch.Tensor, boxes: Sequence[tuple[int, int, int, int] | None]) -> torch.Tensor:
+    """The boxes of a batch (B, 3, H, W) as pictures of one size (N, 3, 128, 128); a None box gives none."""
+    parts = [image[k:k + 1, :, box[0]:box[1], box[2]:box[3]] for k, box in enumerate(boxes) if box is not None]
+    return torch.cat([F.interpolate(part.float(), (FACE_SIDE, FACE_SIDE), mode="bilinear", align_corners=False)
+                      for part in parts])
 
 
 def check_finite(terms: dict[str, torch.Tensor], images: int) -> None:

@@ -1,0 +1,203 @@
+"""One step of training: what is drawn, what is lost, what learns. All chance comes from (seed, images seen)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipelines.core.stage import Progress
+from pipelines.renderers import Prediction
+from pipelines.renderers.avatar import half_precision
+from pipelines.renderers.texture import flat_texture, perturb_grid, sample_texture
+from pipelines.training.dataset import FACE_PIXELS, Batch, PersonFrames, draw_batch
+from pipelines.training.discriminator import adversarial_loss, critic_loss, feature_matching_loss
+from pipelines.training.losses import (
+    blend,
+    check_finite,
+    enlarged,
+    face_boxes,
+    feature_loss,
+    mask_loss,
+    pixel_loss,
+    total_variation,
+)
+from pipelines.training.recipe import Recipe
+from pipelines.training.state import Critic, State
+
+
+@dataclass(frozen=True, eq=False)
+class Pupil:
+    """One person to learn."""
+
+    frames: PersonFrames
+    keyframes: Sequence[int]            # capture frame indices that teach texture and network
+    others: Sequence[int]               # the remaining training frames
+    validation: Sequence[int] = ()      # training frames set aside to see whether training still gains
+
+    @property
+    def all(self) -> Sequence[int]:
+        return sorted({*self.keyframes, *self.others})
+
+
+@dataclass(eq=False)
+class Lesson:
+    """What the loop is given."""
+
+    pupils: Mapping[str, Pupil]
+    recipe: Recipe
+    seed: int
+    device: torch.device
+    extractor: nn.Module | None                 # None = no feature loss
+    progress: Progress
+    checkpoint: Path
+    # called about every ten seconds with the state and the mean loss terms since the last call
+    report: Callable[[State, dict[str, float]], None] = field(default=lambda state, terms: None)
+    charts: torch.Tensor | None = None          # (S, S) the atlas chart of each texel, where noise is to stay in it
+
+
+def draw_step(lesson: Lesson, renderer: nn.Module, images: int) -> tuple[str, bool, Batch]:
+    """Who is drawn, whether their texture learns, and the windows of the step after `images` images (section 3.4)."""
+    recipe = lesson.recipe
+    rng = np.random.default_rng((lesson.seed, images))
+    person = sorted(lesson.pupils)[int(rng.integers(len(lesson.pupils)))]
+    pupil = lesson.pupils[person]
+    teaches_texture = not recipe.split or on_keyframe(images // recipe.batch, recipe.split_ratio) or not pupil.others
+    if not recipe.split or (not teaches_texture and recipe.network_frames == "all"):
+        pool = pupil.all
+    else:
+        pool = pupil.keyframes if teaches_texture else pupil.others
+    frames = [pupil.frames[int(k)] for k in rng.choice(np.asarray(pool), recipe.batch)]
+    return person, teaches_texture, draw_batch(frames, recipe, rng, int(renderer.multiple))   # type: ignore[arg-type]
+
+
+def on_keyframe(step: int, ratio: float) -> bool:
+    """Whether a step is one of Eq. 10 (keyframes, texture and network); `ratio` others of Eq. 9 follow on each.
+
+    They are spread evenly, and step 0 is one of Eq. 10.
+    """
+    share = 1.0 / (1.0 + ratio)
+    return math.ceil((step + 1) * share - 1e-9) > math.ceil(step * share - 1e-9)
+
+
+def take_step(lesson: Lesson, state: State, person: str, teaches_texture: bool, batch: Batch) -> dict[str, float]:
+    """One step of Eq. 9 (network alone) or Eq. 10 (texture and network), then one of the critic; the loss terms."""
+    recipe = lesson.recipe
+    faces = face_boxes(batch.face, FACE_PIXELS) if recipe.face_feature > 0 else []
+    batch = Batch(*(x.to(lesson.device) for x in batch))
+    teaches_texture = teaches_texture and person in state.texture_optimisers
+    stored = state.textures[person] if teaches_texture else state.textures[person].detach()
+    noise = torch.Generator().manual_seed((lesson.seed << 32) + state.images)
+
+    grid = perturb_grid(batch.grid, recipe.grid_noise, noise, lesson.charts)
+    features = sample_texture(flat_texture(stored, recipe.texture_levels), grid, batch.inside)
+    with half_precision(lesson.device):
+        predicted = state.renderer(features.contiguous(memory_format=torch.channels_last), batch.normal, batch.inside)
+        blended = blend(predicted.mask_logit.sigmoid(), predicted.rgb, batch.background)
+        terms = loss_terms(predicted, blended, batch, recipe, lesson.extractor)
+        if "feature" in terms:
+            terms["feature"] = terms["feature"] * min(1.0, state.images / max(1, recipe.feature_warm_up))
+        if lesson.extractor is not None and any(faces):
+            terms["face"] = recipe.face_feature * feature_loss(lesson.extractor, enlarged(blended, faces),
+                                                               enlarged(batch.image, faces))
+        maps = torch.cat([features.detach(), batch.normal, batch.inside], 1) if recipe.critic_sees_maps else None
+        critic = state.critic if state.images >= recipe.critic_from else None
+        if critic:
+            terms.update(adversarial_terms(critic, blended, batch.image, maps, state.images, recipe))
+    total = torch.stack(list(terms.values())).sum()
+    check_finite(terms, state.images)
+
+    learning: list[tuple[torch.optim.Optimizer, float]] = [(state.network_optimiser, recipe.learning_rate)]
+    if teaches_texture:
+        learning.append((state.texture_optimisers[person], recipe.texture_learning_rate))
+    for optimiser, _ in learning:
+        optimiser.zero_grad(set_to_none=True)
+    total.backward()
+    norm = nn.utils.clip_grad_norm_(state.renderer.parameters(), recipe.clip_norm)
+    check_finite({"gradient of the": norm}, state.images)
+    if teaches_texture:
+        gradient = state.textures[person].grad
+        check_finite({"gradient of the texture's": torch.zeros(()) if gradient is None else gradient.sum()},
+                     state.images)
+    factor = rate_factor(state.images, state.plan.images, recipe)
+    critic_terms = {}
+    if critic:                          # before anybody moves: an error leaves the state as it was
+        critic_terms = teach_critic(critic, blended.detach(), batch.image, maps, lesson, state.images)
+    for optimiser, rate in learning:
+        optimiser.param_groups[0]["lr"] = rate * factor
+        optimiser.step()
+    if critic:
+        critic.optimiser.step()
+    _follow(state, person, recipe)
+    return {**{name: value.item() for name, value in terms.items()}, **critic_terms,
+            "learning rate": recipe.learning_rate * factor}
+
+
+def loss_terms(predicted: Prediction, blended: torch.Tensor, batch: Batch, recipe: Recipe,
+               extractor: nn.Module | None) -> dict[str, torch.Tensor]:
+    """Eq. 8 without its adversarial term: every term, already weighted."""
+    mask = predicted.mask_logit.sigmoid()
+    terms = {"pixel": recipe.pixel * pixel_loss(mask, predicted.coarse, predicted.rgb, batch.image, batch.weight),
+             "mask": recipe.mask * mask_loss(predicted.mask_logit, batch.alpha),
+             "variation": recipe.tv_image * total_variation(blended) + recipe.tv_mask * total_variation(mask)}
+    if extractor is not None and recipe.feature > 0:
+        terms["feature"] = recipe.feature * feature_loss(extractor, blended, batch.image)
+    return terms
+
+
+def adversarial_terms(critic: Critic, blended: torch.Tensor, image: torch.Tensor, maps: torch.Tensor | None,
+                      images: int, recipe: Recipe) -> dict[str, torch.Tensor]:
+    """Eq. 7 on the blended picture and, by option, feature matching, both weighted and warmed up."""
+    word = min(1.0, (images - recipe.critic_from + 1) / max(1, recipe.critic_warm_up))
+    critic.network.requires_grad_(False)
+    made = critic.network(judged(blended, maps))
+    terms = {}
+    if recipe.adversarial > 0:
+        terms["adversarial"] = word * recipe.adversarial * adversarial_loss(made, recipe.critic_loss)
+    if recipe.feature_matching > 0:
+        with torch.no_grad():
+            real = critic.network(judged(image, maps))
+        terms["feature matching"] = word * recipe.feature_matching * feature_matching_loss(real, made)
+    return terms
+
+
+def teach_critic(critic: Critic, made: torch.Tensor, image: torch.Tensor, maps: torch.Tensor | None, lesson: Lesson,
+                 images: int) -> dict[str, float]:
+    """Leaves in the critic the gradients of its own loss; the caller takes the step."""
+    critic.network.requires_grad_(True)
+    critic.optimiser.zero_grad(set_to_none=True)
+    with half_precision(lesson.device):
+        loss = critic_loss(critic.network(judged(image, maps)), critic.network(judged(made, maps)),
+                           lesson.recipe.critic_loss)
+    check_finite({"critic's": loss}, images)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(critic.network.parameters(), lesson.recipe.clip_norm)
+    check_finite({"gradient of the critic's": norm}, images)
+    return {"critic": loss.item()}
+
+
+def judged(picture: torch.Tensor, maps: torch.Tensor | None) -> torch.Tensor:
+    """What the critic sees: the picture, with the surface maps where it is a conditional one."""
+    whole = picture.float() if maps is None else torch.cat([picture.float(), maps.float()], 1)
+    return whole.contiguous(memory_format=torch.channels_last)
+
+
+def rate_factor(images: int, planned: int, recipe: Recipe) -> float:
+    """Linear warm-up, then half a cosine down to `decay_to` at the planned end (none while the plan is not made)."""
+    warm = min(1.0, (images + 1) / max(1, recipe.warm_up))
+    done = min(1.0, images / planned) if planned else 0.0
+    return warm * (recipe.decay_to + (1.0 - recipe.decay_to) * 0.5 * (1.0 + math.cos(math.pi * done)))
+
+
+@torch.no_grad()
+def _follow(state: State, person: str, recipe: Recipe) -> None:
+    """Moves the averages towards the current weights; quickly at first."""
+    step = state.images // recipe.batch
+    share = 1.0 - min(recipe.average, (1.0 + step) / (10.0 + step))
+    torch._foreach_lerp_(list(state.average.parameters()), list(state.renderer.parameters()), share)
+    state.average_textures[person].lerp_(state.textures[person], share)
