@@ -16,7 +16,7 @@ STAGES = {"capture", "keypoints", "fit", "rasterize", "matte", "keyframes", "tra
 
 # Who may import whom, all ways written out; a part may always import itself.
 BASE = {"core", "geometry", "media", "body"}
-SIBLINGS = {"sources", "studio", "rasterizers", "detectors", "fitting", "renderers", "metrics", "motion"}
+SIBLINGS = {"sources", "studio", "rasterizers", "detectors", "matting", "fitting", "renderers", "metrics", "motion"}
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "geometry": {"core"},
@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 ONE_HOME = {
     "mediapipe": "pipelines/detectors/mediapipe.py",
-    "pymatting": "pipelines/detectors/matting.py",
+    "pymatting": "pipelines/matting/solvers.py",
     "lpips": "pipelines/metrics/lpips.py",
     "nvdiffrast": "pipelines/rasterizers/nvdiffrast.py",
     "pyk4a": "pipelines/sources/kinect.py",

@@ -14,19 +14,14 @@ from pipelines.core.mapcache import write_maps
 from pipelines.core.records import BodyFit, Camera, Frame
 from pipelines.core.stage import Job, Progress
 from pipelines.core.storage import write_fit
-from pipelines.detectors.matting import (
-    BACKGROUND,
-    FOREGROUND,
-    UNKNOWN,
-    Ground,
-    closed_form_alpha,
-    make_trimap,
-    opinion_with_ground,
-    person_alpha,
-    still_ground,
-)
 from pipelines.geometry.cameras import camera_from_fov, project
-from pipelines.matte import NO_REGION, STAGE, MatteOptions, distance_to_body, main_part
+from pipelines.matte import STAGE, MatteOptions
+from pipelines.matting.body import NO_REGION, distance_to_body, main_part
+from pipelines.matting.closed_form import closed_form_alpha, person_alpha
+from pipelines.matting.evidence import View, opinion_of
+from pipelines.matting.ground import NEVER_SEEN, Ground, still_ground
+from pipelines.matting.light import to_levels, to_light
+from pipelines.matting.trimap import BACKGROUND, FOREGROUND, UNKNOWN, make_trimap
 
 
 def textured(shape: tuple[int, int], base: tuple[int, int, int], seed: int, amount: float = 20) -> np.ndarray:
@@ -43,9 +38,13 @@ def soft_disc(shape: tuple[int, int], centre: tuple[float, float], radius: float
 
 
 def composite(alpha: np.ndarray, seed: int = 0) -> np.ndarray:
-    person, ground = textured(alpha.shape, (190, 90, 70), seed), textured(alpha.shape, (60, 120, 80), seed + 1)
-    mixed = person * alpha[..., None] + ground * (1 - alpha[..., None])
-    return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
+    return mixed(alpha, textured(alpha.shape, (190, 90, 70), seed), textured(alpha.shape, (60, 120, 80), seed + 1))
+
+
+def mixed(alpha: np.ndarray, person: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8: what a camera sees, light mixed by alpha; person and ground are sRGB levels."""
+    light = [to_light(np.clip(np.round(each), 0, 255).astype(np.uint8)) for each in (person, ground)]
+    return to_levels(light[0] * alpha[..., None] + light[1] * (1 - alpha[..., None]))
 
 
 def test_a_known_alpha_on_texture_is_recovered() -> None:
@@ -53,7 +52,7 @@ def test_a_known_alpha_on_texture_is_recovered() -> None:
     trimap = np.full(truth.shape, UNKNOWN, np.uint8)
     trimap[soft_disc(truth.shape, (50, 60), 22, 1) > 0.5] = FOREGROUND
     trimap[soft_disc(truth.shape, (50, 60), 38, 1) < 0.5] = BACKGROUND
-    alpha = closed_form_alpha(composite(truth), trimap)
+    alpha = closed_form_alpha(to_light(composite(truth)), trimap)
     assert alpha.dtype == np.float32 and alpha.min() >= 0 and alpha.max() <= 1
     assert np.abs(alpha - truth)[trimap == UNKNOWN].mean() < 0.04
     assert (alpha[trimap == FOREGROUND] == 1).all() and (alpha[trimap == BACKGROUND] == 0).all()
@@ -71,12 +70,12 @@ def test_a_mask_that_is_a_few_pixels_off_is_put_right() -> None:
 
 
 def test_a_large_band_solved_at_half_scale_is_still_the_person(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipelines.detectors import matting
+    from pipelines.matting import closed_form
 
     truth = soft_disc((140, 120), (60, 70), 36, softness=4)
     image = composite(truth)
     whole = person_alpha(image, truth, 8)
-    monkeypatch.setattr(matting, "LARGEST_UNKNOWN", 500)
+    monkeypatch.setattr(closed_form, "LARGEST_UNKNOWN", 500)
     assert np.abs(person_alpha(image, truth, 8) - whole).mean() < 0.01
 
 
@@ -125,17 +124,41 @@ def test_a_still_background_is_learned_behind_somebody_who_moves() -> None:
     assert (always.spread == 255).all()
 
 
+def view_of(image: np.ndarray, mask: np.ndarray, ground: Ground | None, **more: np.ndarray) -> View:
+    """A person of 200 pixels a metre whose body is known everywhere."""
+    body = np.zeros(mask.shape, np.uint8)
+    return View(image, mask.astype(np.float32), body, np.zeros(mask.shape, bool), 200.0, ground, **more)
+
+
 def test_a_known_background_puts_a_sloppy_mask_right_and_an_unknown_one_changes_nothing() -> None:
     images, alphas, _ = moving_clip()
     ground = still_ground(images, alphas > 0.01)
     sloppy = np.roll(alphas[4], 5, axis=1) * 0.9 + 0.05
-    everywhere = np.ones(sloppy.shape, bool)
-    better = opinion_with_ground(images[4], sloppy, ground, 12, everywhere)
+    better = opinion_of(view_of(images[4], sloppy, ground))
     wrong_before, wrong_after = (((mask > 0.5) != (alphas[4] > 0.5)).sum() for mask in (sloppy, better))
     assert wrong_after < 0.45 * wrong_before
-    unseen = Ground(ground.colour, np.full(ground.spread.shape, 255, np.uint8))
-    unchanged = opinion_with_ground(images[4], sloppy, unseen, 12, everywhere)
-    np.testing.assert_array_equal(unchanged, sloppy.astype(np.float32))
+    unseen = Ground(ground.colour, np.full(ground.spread.shape, NEVER_SEEN, np.uint8))
+    np.testing.assert_allclose(opinion_of(view_of(images[4], sloppy, unseen)), sloppy, atol=1e-6)
+
+
+def test_a_darker_exposure_is_not_taken_for_somebody() -> None:
+    images, alphas, _ = moving_clip()
+    ground = still_ground(images, alphas > 0.01)
+    view = view_of((images[4] * 0.8).astype(np.uint8), alphas[4] * 0.9 + 0.02, ground)
+    far = replace(view, regions=np.where(alphas[4] > 0.5, 0, NO_REGION).astype(np.uint8))
+    assert ((opinion_of(far) > 0.5) != (alphas[4] > 0.5)).mean() < 0.01
+
+
+def test_what_lies_behind_the_body_is_not_the_person() -> None:
+    depth_m, body_depth_m = np.full((60, 80), 2.0, np.float32), np.full((60, 80), 2.1, np.float32)
+    depth_m[:, 50:] = 3.0                           # a gap through which the wall is seen
+    depth_m[:10] = 0                                # no reading
+    mask = np.full((60, 80), 0.9, np.float32)
+    view = view_of(np.zeros((60, 80, 3), np.uint8), mask, None, depth_m=depth_m, body_depth_m=body_depth_m)
+    opinion = opinion_of(view)
+    assert opinion[12:, 52:].max() < 0.3 and opinion[:, :48].min() > 0.85
+    assert opinion[:8].min() > 0.85                 # nothing read, nothing said
+    np.testing.assert_allclose(opinion_of(replace(view, body_depth_m=None)), mask, atol=1e-6)
 
 
 def test_a_camera_that_moves_makes_the_background_worth_little() -> None:
@@ -150,8 +173,7 @@ def test_a_shadow_is_not_the_person() -> None:
     shaded = images[4].copy()
     shaded[60:70, 60:72] = np.round(truth[60:70, 60:72] * 0.6).astype(np.uint8)
     mask = np.maximum(alphas[4] * 0.9, 0.05)
-    after = opinion_with_ground(shaded, mask, ground, 14, np.ones(mask.shape, bool))
-    assert after[62:68, 62:70].max() <= 0.06
+    assert opinion_of(view_of(shaded, mask, ground))[62:68, 62:70].max() <= 0.06
 
 
 def test_distance_to_the_body_names_the_nearest_region() -> None:
