@@ -14,9 +14,9 @@ from anrcli.commands import bench, measuring
 from anrcli.commands.bench import BENCHES
 from anrcli.commands.bench_fit import widescreen
 from anrcli.commands.measuring import Bench, in_words, machine, timing
+from pipelines.core.cores import available_cores
 from pipelines.core.records import Camera
 from pipelines.geometry.cameras import project
-from pipelines.rasterizers.bands import available_cores
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from anrcli.commands.bench_fit import FIT
 from anrcli.commands.bench_raster import RASTER
 from anrcli.commands.command import Command, Parameter, Report
 from anrcli.commands.measuring import RUNS, Bench, Figures, in_words, machine
+from pipelines.core.cores import available_cores
 from pipelines.core.errors import UsageError
 from pipelines.core.stage import Progress
 from pipelines.core.workspace import Workspace
-from pipelines.rasterizers.bands import available_cores
 
 BENCHES: dict[str, Bench] = {
     "fit": FIT,

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.core.cores import available_cores
 from pipelines.core.stage import Progress
-from pipelines.rasterizers.bands import available_cores
 
 RUNS = 3                                # each figure is the median over so many runs
 CPU_INFO = Path("/proc/cpuinfo")

@@ -97,6 +97,22 @@ class SurfaceMaps:
         """(h, w) bool: pixels the body covers."""
         return self.face_index >= 0
 
+    def part_index(self, face_region: np.ndarray) -> np.ndarray:
+        """(h, w) uint8: the I of IUV maps, 0 = background, else one more than the region in `face_region` (T,)."""
+        return np.concatenate([[0], np.asarray(face_region) + 1]).astype(np.uint8)[self.face_index + 1]
+
+    @staticmethod
+    def unwritten(box: tuple[int, int, int, int]) -> SurfaceMaps:
+        """Maps of a box with nothing in them yet, to be filled in place."""
+        height, width = box[3] - box[1], box[2] - box[0]
+        pixels = height * width
+        # One block instead of four: the C library hands the pages of a block freed before on to the next one, where
+        # it gives the pages of several back to the system, and getting new ones costs more than drawing.
+        block = np.empty(7 * pixels, np.float32)
+        face_index, depth_m, uv, normal = np.split(block, [pixels, 2 * pixels, 4 * pixels])
+        return SurfaceMaps(face_index.view(np.int32).reshape(height, width), uv.reshape(height, width, 2),
+                           normal.reshape(height, width, 3), depth_m.reshape(height, width), box)
+
 
 @dataclass(frozen=True, eq=False)
 class BodyFit:

@@ -61,8 +61,14 @@ def box_around(verts: np.ndarray, camera: Camera, margin: float) -> tuple[int, i
     """x0, y0, x1, y1: where vertices (V, 3) lie in the picture, and a margin; clipped to the picture, never empty.
 
     margin  on each side, as a share of their height in the picture
+    The whole picture where some of them lie before and some behind a perspective camera: what joins them can be
+    seen far from where the ones before it are.
     """
     pixels = project(verts, camera)
+    if camera.weak_depth_m is None:
+        depth = to_camera(verts, camera)[:, 2]
+        if (depth > 0).any() and (depth <= 0).any():
+            return 0, 0, camera.width, camera.height
     pixels = pixels[np.isfinite(pixels).all(axis=1)]
     if not len(pixels):
         return 0, 0, min(16, camera.width), min(16, camera.height)
@@ -81,7 +87,9 @@ def camera_for_maps(camera: Camera, verts: np.ndarray, projection: str) -> Camer
     """
     if projection != "weak":
         return camera
-    return weak_perspective(camera, max(float(to_camera(verts, camera)[:, 2].mean()), 0.1))
+    depth = to_camera(verts, camera)[:, 2]
+    depth = depth[np.isfinite(depth)]
+    return weak_perspective(camera, max(float(depth.mean()), 0.1) if len(depth) else 1.0)
 
 
 def weak_perspective(camera: Camera, depth_m: float) -> Camera:

@@ -11,13 +11,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pipelines.core.cores import available_cores, on_all_cores
 from pipelines.core.records import Camera, SurfaceMaps
 from pipelines.geometry.cameras import to_camera
-from pipelines.rasterizers.bands import BAND_ROWS, on_all_cores
 from pipelines.rasterizers.kernels import draw_bands, interpolate_rows, map_bands, shade_rows
 from pipelines.rasterizers.triangles import Triangles, ready_triangles
 
 NEAR_M = 0.02                           # nothing nearer than this is drawn
+BAND_ROWS = 32                          # a band's buffers stay in the processor's cache
+FEW_PIXELS = 1 << 16                    # below this another thread costs more than it takes off
 
 Box = tuple[int, int, int, int]         # x0, y0, x1, y1 in picture pixels
 
@@ -42,8 +44,9 @@ def rasterize(verts: np.ndarray, faces: np.ndarray, camera: Camera,
     bary = np.empty((height, width, 3), np.float32)
     depth_m = np.empty((height, width), np.float32)
     weak = camera.weak_depth_m is not None
-    on_all_cores(lambda first, step: draw_bands(triangles, weak, BAND_ROWS, first, step, face_index, bary, depth_m),
-                 height, width)
+    workers = _workers(height, width)
+    on_all_cores(lambda first: draw_bands(triangles, weak, BAND_ROWS, first, workers, face_index, bary, depth_m),
+                 workers)
     return face_index, bary, depth_m
 
 
@@ -79,7 +82,7 @@ def surface_maps(body_faces: np.ndarray, uvs: np.ndarray, face_uvs: np.ndarray, 
     normals = _float32(vertex_normals(verts, body_faces) @ camera.world_to_camera[:3, :3].T)
     surface = _float32(uvs), _int32(face_uvs), normals, _int32(body_faces)
     box = box if box is not None else (0, 0, camera.width, camera.height)
-    maps = empty_maps(box)
+    maps = SurfaceMaps.unwritten(box)
     height, width = maps.face_index.shape
     if rasterize is not _own:
         maps.face_index[:], bary, maps.depth_m[:] = rasterize(verts, body_faces, camera, box)
@@ -89,24 +92,17 @@ def surface_maps(body_faces: np.ndarray, uvs: np.ndarray, face_uvs: np.ndarray, 
     triangles, _ = _triangles(verts, body_faces, camera, box)
     out = maps.face_index, maps.uv, maps.normal, maps.depth_m
     weak = camera.weak_depth_m is not None
-    on_all_cores(lambda first, step: map_bands(triangles, weak, BAND_ROWS, first, step, surface, out),
-                 height, width, cores)
+    workers = _workers(height, width, cores)
+    on_all_cores(lambda first: map_bands(triangles, weak, BAND_ROWS, first, workers, surface, out), workers)
     return maps
 
 
 _own = rasterize
 
 
-def empty_maps(box: Box) -> SurfaceMaps:
-    """Maps of a box with nothing written into them yet."""
-    height, width = box[3] - box[1], box[2] - box[0]
-    pixels = height * width
-    # One block instead of four: the C library hands the pages of a block freed before on to the next one, where
-    # it gives the pages of several back to the system, and getting new ones costs more than drawing.
-    block = np.empty(7 * pixels, np.float32)
-    face_index, depth_m, uv, normal = np.split(block, [pixels, 2 * pixels, 4 * pixels])
-    return SurfaceMaps(face_index.view(np.int32).reshape(height, width), uv.reshape(height, width, 2),
-                       normal.reshape(height, width, 3), depth_m.reshape(height, width), box)
+def _workers(height: int, width: int, cores: int | None = None) -> int:
+    """How many draw a picture. Each takes every so many-th band: neighbouring ones see about equally much of a body."""
+    return 1 if height * width < FEW_PIXELS else min(cores or available_cores(), -(-height // BAND_ROWS))
 
 
 def _triangles(verts: np.ndarray, faces: np.ndarray, camera: Camera, box: Box | None) -> tuple[Triangles,
