@@ -19,6 +19,7 @@ from pipelines.body.quality import (
 from pipelines.body.seams import across_seams, bilinear_texels, cut_edges, tied
 from pipelines.body.surface import (
     OUTSIDE,
+    chart_map,
     face_charts,
     face_map,
     face_neighbours,
@@ -137,6 +138,17 @@ def test_no_bilinear_sample_at_any_chart_border_mixes_charts(body: Body, size: i
 
 def test_a_texture_too_small_for_the_atlas_does_mix_them(body: Body) -> None:
     assert texels_read_by_two(body, 128) > 0
+
+
+@pytest.mark.parametrize("size", [SMALLEST, TEXTURE_SIZE, 512])
+def test_every_texel_that_a_chart_reads_is_of_that_chart_in_the_maps(body: Body, size: int) -> None:
+    points, _, chart = border_points(body, size)
+    texels, shares = bilinear_texels(points, size)
+    charts, regions = chart_map(body, size).ravel(), region_map(body, size).ravel()
+    of_chart = np.array([body.face_region[face_charts(body) == number][0] for number in range(chart.max() + 1)])
+    read = shares > 0
+    np.testing.assert_array_equal(charts[texels][read], np.broadcast_to(chart[:, None], texels.shape)[read])
+    np.testing.assert_array_equal(regions[texels][read], np.broadcast_to(of_chart[chart][:, None], texels.shape)[read])
 
 
 def test_a_chart_is_of_one_region_so_regions_do_not_mix_either(body: Body) -> None:

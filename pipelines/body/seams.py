@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from pipelines.body.model import Body
-from pipelines.body.surface import face_map, face_neighbours
+from pipelines.body.surface import face_charts, face_map, face_neighbours
 
 REACH_TEXELS = 2.0              # how far from a chart a texel can have a share in a bilinear sample, and a little more
 ROUNDS = 12                     # of resolving gutter texels that continue gutter texels
@@ -44,9 +44,10 @@ def across_seams(body: Body, size: int = 256) -> Across:
     Each gutter texel within REACH_TEXELS of a cut edge is unfolded over that edge into the face on its other side, by
     the turn, move and scaling that lay one side of the edge on the other.
     """
-    here, there = _both_sides(body, size)
-    free = face_map(body, size, dilated=False) < 0
-    rows, columns = np.nonzero(free)
+    here, there, chart, chart_there = _both_sides(body, size)
+    drawn = face_map(body, size, dilated=False).ravel()
+    owner = np.where(drawn >= 0, face_charts(body)[drawn], -1)
+    rows, columns = np.nonzero(drawn.reshape(size, size) < 0)
     texels = np.stack([columns + 0.5, rows + 0.5], axis=1)
     nearest, distance = np.zeros(len(texels), int), np.full(len(texels), np.inf)
     for number, (start, end) in enumerate(here):
@@ -58,9 +59,13 @@ def across_seams(body: Body, size: int = 256) -> Across:
         nearer = apart < distance[close]
         nearest[close[nearer]], distance[close[nearer]] = number, apart[nearer]
     touched = distance < REACH_TEXELS
-    places = _unfolded(texels[touched], here[nearest[touched]], there[nearest[touched]])
-    sources, shares = bilinear_texels(places, size)
-    return _without_gutters(rows[touched] * size + columns[touched], sources, shares, free.ravel())
+    gutter, edge = (rows * size + columns)[touched], nearest[touched]
+    sources, shares = bilinear_texels(_unfolded(texels[touched], here[edge], there[edge]), size)
+    in_chart, owner_or_beside = owner >= 0, owner.copy()
+    owner_or_beside[gutter] = chart[edge]
+    # unfolded over the end of a short edge, a few reach beyond the chart across
+    shares *= owner_or_beside[sources] == chart_there[edge][:, None]
+    return _without_gutters(gutter, sources, shares, in_chart)
 
 
 def tied(texture: np.ndarray, across: Across) -> np.ndarray:
@@ -83,22 +88,22 @@ def bilinear_texels(places: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarr
     return texels[..., 1] * size + texels[..., 0], shares.astype(np.float32)
 
 
-def _without_gutters(texels: np.ndarray, sources: np.ndarray, shares: np.ndarray, free: np.ndarray) -> Across:
+def _without_gutters(texels: np.ndarray, sources: np.ndarray, shares: np.ndarray, in_chart: np.ndarray) -> Across:
     """Samples (N, 4) that read gutter texels beside the seam across, in terms of texels inside charts alone.
 
     A gutter texel may continue others: x = inside + beside x, solved by going round until nothing is left of it.
-    free  (S * S,) bool: texels whose centres lie in no chart
+    in_chart  (S * S,) bool: texels whose centres lie in a chart
     """
     from scipy.sparse import coo_matrix
 
-    number = np.full(len(free), -1)
+    number = np.full(len(in_chart), -1)
     number[texels] = np.arange(len(texels))
     rows = np.repeat(np.arange(len(texels))[:, None], 4, axis=1)
     gutter = number[sources]
     shape = (len(texels), len(texels))
     beside = coo_matrix((shares[gutter >= 0], (rows[gutter >= 0], gutter[gutter >= 0])), shape).tocsr()
-    own = ~free[sources]
-    inside = coo_matrix((shares[own], (rows[own], sources[own])), (len(texels), len(free))).tocsr()
+    own = in_chart[sources]
+    inside = coo_matrix((shares[own], (rows[own], sources[own])), (len(texels), len(in_chart))).tocsr()
     whole = inside
     for _ in range(ROUNDS):
         whole = inside + beside @ whole
@@ -116,8 +121,9 @@ def _without_gutters(texels: np.ndarray, sources: np.ndarray, shares: np.ndarray
     return Across(texels[found], padded_sources[found], padded_shares[found] / total[found])
 
 
-def _both_sides(body: Body, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Every cut edge once from each of its faces: where it lies there and in the other's chart, (N, 2, 2) texels."""
+def _both_sides(body: Body, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Every cut edge once from each of its faces: where it lies there and in the other's chart, (N, 2, 2) texels, and
+    the two charts (N,)."""
     neighbours = face_neighbours(body.faces)
     face, side = np.nonzero(cut_edges(body))
     other = neighbours[face, side]
@@ -129,7 +135,8 @@ def _both_sides(body: Body, size: int) -> tuple[np.ndarray, np.ndarray]:
         return uvs[body.face_uvs[owner, corner]]
 
     return (np.stack([place(face, start), place(face, end)], axis=1),
-            np.stack([place(other, start), place(other, end)], axis=1))
+            np.stack([place(other, start), place(other, end)], axis=1),
+            face_charts(body)[face], face_charts(body)[other])
 
 
 def _unfolded(points: np.ndarray, here: np.ndarray, there: np.ndarray) -> np.ndarray:

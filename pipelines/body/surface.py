@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -152,7 +152,29 @@ def _texels(body: Body, size: int) -> tuple[np.ndarray, tuple[np.ndarray, np.nda
 
     drawn = draw_triangles(np.ascontiguousarray(body.uvs[body.face_uvs] * size, np.float64), size)
     rows, columns, near = nearest_drawn(drawn, GUTTER_TEXELS_AT_256 * size / 256)
+    # a thin tip of a chart may end farther from the last texel whose centre it covers
+    for chart, texels in _read_at_borders(body, size):
+        row, column = np.divmod(texels[~near.ravel()[texels]], size)
+        if len(row):
+            own = np.argwhere((drawn >= 0) & (face_charts(body)[drawn] == chart))
+            closest = own[((own[:, None] - np.stack([row, column], axis=1)) ** 2).sum(2).argmin(0)]
+            rows[row, column], columns[row, column] = closest.T
+            near[row, column] = True
     return drawn, (rows, columns), near
+
+
+def _read_at_borders(body: Body, size: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Each chart with the texels (N,), row * size + column, that bilinear samples on its border read."""
+    from pipelines.body.seams import bilinear_texels, cut_edges
+
+    face, side = np.nonzero(cut_edges(body))
+    start = body.uvs[body.face_uvs[face, side]].astype(np.float64) * size
+    end = body.uvs[body.face_uvs[face, (side + 1) % 3]].astype(np.float64) * size
+    points = start + np.linspace(0, 1, 33)[:, None, None] * (end - start)
+    charts = face_charts(body)[face]
+    for chart in np.unique(charts):
+        texels, shares = bilinear_texels(points[:, charts == chart].reshape(-1, 2), size)
+        yield int(chart), np.unique(texels[shares > 0])
 
 
 def _border_points(body: Body, chosen: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
