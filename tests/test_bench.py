@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from anrcli.app import main
-from anrcli.commands import bench, measuring
+from anrcli.commands import bench, bench_raster, measuring
 from anrcli.commands.bench import BENCHES
 from anrcli.commands.bench_fit import widescreen
 from anrcli.commands.measuring import Bench, in_words, machine, timing
@@ -43,10 +43,25 @@ def test_an_unknown_name_is_wrong_usage_and_the_known_ones_are_told(capsys: pyte
     assert "There is no bench called 'speed'." in told and "fit, raster" in told
 
 
-def test_raster_measures_both_sizes() -> None:
-    report = bench.BENCH.as_function()(name="raster")
-    assert set(report.figures) == {"cores", "raster.maps_512x512_ms", "raster.maps_1024x1024_ms"}
-    assert all(value > 0 for value in report.figures.values())
+def test_raster_measures_maps_cache_and_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_raster, "POSES", 6)
+    monkeypatch.setattr(bench_raster, "FRAMES", 4)
+    figures = bench.BENCH.as_function()(name="raster").figures
+    assert {f"raster.{name}" for name in (
+        "maps_512x512_ms", "maps_1024x1024_ms", "into_cache_512x512_fps", "frame_1024x1024_mb",
+        "random_read_1024x1024_ms", "worst_uv_error_texels", "worst_normal_error_deg")} <= set(figures)
+    assert all(value > 0 for value in figures.values())
+    assert figures["raster.largest_frame_1024x1024_mb"] <= 1.0
+    assert figures["raster.worst_uv_error_texels"] < 1 / 8 and figures["raster.worst_normal_error_deg"] < 0.5
+
+
+def test_the_measured_body_fills_the_picture_and_turns() -> None:
+    figure = bench_raster.standing_figure(256)
+    first, half_turned = figure.maps(0), figure.maps(len(figure.poses) // 2)
+    rows = np.nonzero(first.inside.any(1))[0]
+    assert 0.8 < np.ptp(rows) / 256 < 0.95
+    assert first.normal[first.inside][:, 2].mean() < -0.4 and half_turned.normal[half_turned.inside][:, 2].mean() < -0.4
+    assert len(np.intersect1d(first.face_index, half_turned.face_index)) < 0.3 * len(np.unique(first.face_index))
 
 
 def test_every_bench_says_what_it_measures() -> None:
