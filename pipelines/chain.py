@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines import capture, evaluate, fit, keyframes, keypoints, matte, rasterize, render, train, tryon
+from pipelines import capture, evaluate, export, fit, keyframes, keypoints, matte, rasterize, render, train, tryon
 from pipelines.core.errors import AnrError
 from pipelines.core.options import identity_of, recorded_of
 from pipelines.core.stage import Job, Outcome, Progress, Stage
@@ -36,7 +36,8 @@ from pipelines.core.workspace import (
 PERSON_STAGES: tuple[Stage, ...] = (
     capture.STAGE, keypoints.STAGE, fit.STAGE, rasterize.STAGE, matte.STAGE, keyframes.STAGE)
 AVATAR_STAGES: tuple[Stage, ...] = (train.STAGE, render.STAGE, tryon.STAGE, evaluate.STAGE)
-STAGES: dict[str, Stage] = {stage.name: stage for stage in (*PERSON_STAGES, *AVATAR_STAGES)}
+EXPORT_STAGES: tuple[Stage, ...] = (export.STAGE,)                # of a person, read by no other stage
+STAGES: dict[str, Stage] = {stage.name: stage for stage in (*PERSON_STAGES, *AVATAR_STAGES, *EXPORT_STAGES)}
 TAUGHT_BY = ("capture", "fit", "raster", "matte", "keyframes")    # what training reads of each person
 EXAMINED_BY = ("capture", "raster", "matte")                      # what evaluation reads of each person
 
@@ -96,7 +97,7 @@ def bring_up_to_date(workspace: Workspace, stage_name: str, request: Request,
 def steps(workspace: Workspace, stage_name: str, request: Request) -> list[tuple[Stage, str]]:
     """(stage, owner) in the order they run; the owner is a person, or the avatar for avatar stages."""
     stage = STAGES[stage_name]
-    if stage in PERSON_STAGES:
+    if of_person(stage):
         _check_known(workspace, request.person, request)
         return [(each, request.person) for each in _needed(stage)]
     if stage in (render.STAGE, tryon.STAGE) and not request.people and _stands_alone(workspace, request):
@@ -107,6 +108,11 @@ def steps(workspace: Workspace, stage_name: str, request: Request) -> list[tuple
         _check_known(workspace, person, request)
     taught = [(each, person) for person in people for each in PERSON_STAGES]
     return [*taught, *model, (stage, request.avatar)]
+
+
+def of_person(stage: Stage) -> bool:
+    """Whether a stage belongs to a person, not to an avatar."""
+    return stage in PERSON_STAGES or stage in EXPORT_STAGES
 
 
 def _stands_alone(workspace: Workspace, request: Request) -> bool:
@@ -162,7 +168,7 @@ def status(workspace: Workspace) -> list[Row]:
     """The state of every stage of everybody, from the manifests alone."""
     rows: list[Row] = []
     stale: set[tuple[str, str]] = set()
-    owners = [(stage, person) for person in workspace.people() for stage in PERSON_STAGES]
+    owners = [(stage, person) for person in workspace.people() for stage in (*PERSON_STAGES, *EXPORT_STAGES)]
     owners += [(stage, avatar) for avatar in workspace.avatars() for stage in AVATAR_STAGES]
     for stage, owner in owners:
         request = Request(avatar=owner) if stage in AVATAR_STAGES else Request(person=owner)
@@ -210,7 +216,7 @@ def _make(workspace: Workspace, stage: Stage, owner: str, request: Request, prog
     started = time.monotonic()
     with writing(place, made_from, resumable=stage.resumable, fresh=request.fresh) as folder:
         outcome: Outcome = stage.run(Job(folder, options, {key: v.folder for key, v in inputs.items()}, progress,
-                                         person=owner if stage in PERSON_STAGES else ""))
+                                         person=owner if of_person(stage) else ""))
         version = commit(folder, {"made_from": made_from, "recorded": _recorded(stage, options, kept, typed),
                                   "figures": outcome.figures, "outputs": outcome.outputs, "facts": outcome.facts,
                                   "seconds": round(time.monotonic() - started, 2)})
@@ -328,7 +334,7 @@ def _recorded_now(stage: Stage, typed: Mapping[str, Any]) -> dict[str, Any]:
 
 def _input_places(workspace: Workspace, stage: Stage, owner: str, request: Request) -> dict[str, tuple[Stage, str]]:
     """{name of the input: (stage, owner) that makes it}."""
-    if stage in PERSON_STAGES:
+    if of_person(stage):
         return {name: (STAGES[name], owner) for name in stage.inputs}
     model = {"train": (train.STAGE, owner)}
     if stage not in (train.STAGE, evaluate.STAGE):
@@ -351,11 +357,12 @@ def _input_versions(workspace: Workspace, stage: Stage, owner: str, request: Req
 
 def _needed(stage: Stage) -> list[Stage]:
     """The person stages a person stage rests on, in the order of the chain, and itself."""
-    wanted = {stage.name}
+    wanted = {stage.name, *stage.inputs}
     for each in reversed(PERSON_STAGES):
         if each.name in wanted:
             wanted.update(each.inputs)
-    return [each for each in PERSON_STAGES if each.name in wanted]
+    chain = [each for each in PERSON_STAGES if each.name in wanted]
+    return chain if stage in PERSON_STAGES else [*chain, stage]
 
 
 def _estimate(workspace: Workspace, stage: Stage, owner: str, request: Request,
@@ -375,8 +382,7 @@ def _newest_of(stage: Stage, place: Path) -> Version | None:
 
 
 def _place(workspace: Workspace, stage: Stage, owner: str) -> Path:
-    of_person = stage in PERSON_STAGES
-    return (workspace.person_place if of_person else workspace.avatar_place)(owner, _folder(stage))
+    return (workspace.person_place if of_person(stage) else workspace.avatar_place)(owner, _folder(stage))
 
 
 def _folder(stage: Stage) -> str:
@@ -384,9 +390,9 @@ def _folder(stage: Stage) -> str:
 
 
 def _label(stage: Stage, owner: str) -> str:
-    return owner if stage in PERSON_STAGES else f"avatar {owner}"
+    return owner if of_person(stage) else f"avatar {owner}"
 
 
 def people_in_chain(results: Sequence[Result]) -> list[str]:
     """The people whose stages a list of results passed through."""
-    return sorted({result.owner for result in results if result.stage in PERSON_STAGES})
+    return sorted({result.owner for result in results if of_person(result.stage)})

@@ -11,11 +11,11 @@ from typing import Any
 from anrcli.commands.command import Command, Parameter, Report, parameters_of
 from pipelines.chain import (
     AVATAR_STAGES,
-    PERSON_STAGES,
     STAGES,
     Request,
     Result,
     bring_up_to_date,
+    of_person,
     trained_people,
     work_ahead,
 )
@@ -34,6 +34,7 @@ HELP = {
     "render": "Makes a video of an avatar: --motion FILE.bvh, --orbit or --replay.",
     "tryon": "Swaps garments between the people of one model.",
     "eval": "Measures a model on held-out frames.",
+    "export": "Writes what a person did as a file for other programs: --bvh.",
 }
 PERSON = Parameter("person", str, "Whose: small letters, digits, - and _.", "me, or the only person there is")
 PEOPLE = Parameter("person", str, "Who is in the model; may be given several times.", "everybody", repeat=True)
@@ -41,14 +42,14 @@ AVATAR = Parameter("avatar", str, "Name of the model.", "main")
 FRESH = Parameter("fresh", bool, "Begin an interrupted training anew instead of resuming it.", flag="--fresh/--resume")
 # Seconds for 247 frames of 1280x720 on two processors; only said where a stage cannot look at its input yet.
 TYPICAL_S = {"capture": 5, "keypoints": 12, "fit": 20, "raster": 5, "matte": 30, "keyframes": 3, "train": 555,
-             "render": 40, "tryon": 40, "eval": 60}
+             "render": 40, "tryon": 40, "eval": 60, "export": 2}
 SOME_S = 30.0                           # for a stage that is not among them
 REHEARSED_FRAMES = 12                   # of a motion, to see whether it can drive the body
 NAMES_A_PERSON = ("person", "face", "shirt", "hair", "trousers", "shoes", "skin", "shape", "mask_from")
 
 
 def _command(stage: Stage) -> Command:
-    own: tuple[Parameter, ...] = (PERSON,) if stage in PERSON_STAGES else (AVATAR,)
+    own: tuple[Parameter, ...] = (PERSON,) if of_person(stage) else (AVATAR,)
     if stage.name == "train":
         own = (PEOPLE, AVATAR, FRESH)
 
@@ -107,7 +108,7 @@ def request_for(workspace: Workspace, name: str, typed: Mapping[str, Any]) -> Re
     if name == "capture":
         of_stage = with_new_recording(workspace, person_or_default(workspace, typed), of_stage)
     request: dict[str, Any] = {"typed": {name: of_stage} if of_stage else {}, "avatar": typed.get("avatar", "main")}
-    if stage in PERSON_STAGES:
+    if of_person(stage):
         request["person"] = person_or_default(workspace, typed)
     if name == "train":
         people = tuple(typed.get("person", ())) or tuple(workspace.people())
