@@ -2,25 +2,59 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipelines.core.errors import AnrError
 from pipelines.core.records import Camera
-from pipelines.geometry.cameras import camera_from_fov, project, to_camera, unproject, weak_perspective
+from pipelines.geometry.cameras import (
+    camera_from_fov,
+    project,
+    scale_camera,
+    to_camera,
+    unproject,
+    weak_perspective,
+)
 from pipelines.rasterizers import RASTERIZERS, load_rasterizer
 from pipelines.rasterizers.cpu import interpolate
 from pipelines.rasterizers.cpu import rasterize as rasterize_cpu
 
+DOUBLE = "nvdiffrast over a double"
 
-@pytest.fixture(params=list(RASTERIZERS))
+
+@pytest.fixture(params=[*RASTERIZERS, DOUBLE])
 def rasterize(request: pytest.FixtureRequest) -> Callable:
+    """Every backend; where nvdiffrast itself cannot run, what we make of it is run over a slow double of it."""
+    if request.param == DOUBLE:
+        return request.getfixturevalue("nvdiffrast_double").rasterize
     try:
         return load_rasterizer(request.param)
     except AnrError as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture
+def nvdiffrast_double(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """Our adapter, told that nvdiffrast and a GPU are there."""
+    import nvdiffrast_double as double
+
+    from pipelines.rasterizers import nvdiffrast as adapter
+
+    package = types.ModuleType("nvdiffrast")
+    package.torch = double  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "nvdiffrast", package)
+    monkeypatch.setitem(sys.modules, "nvdiffrast.torch", double)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(adapter, "_device", lambda: "cpu")
+    monkeypatch.setattr(adapter, "_context", double.RasterizeCudaContext)
+    adapter.check()
+    return adapter
 
 
 @pytest.fixture(params=["perspective", "weak"])
@@ -134,6 +168,127 @@ def test_a_closed_mesh_has_no_holes(rasterize: Callable) -> None:
     assert abs(covered.sum() / outline - 1) < 0.01
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 32)), min_size=3, max_size=14, unique=True),
+       st.sampled_from([1.0, 0.5, 1 / 256, 37 / 256]), st.booleans())
+def test_each_pixel_on_a_shared_edge_belongs_to_exactly_one_face(points: list[tuple[int, int]], grid: float,
+                                                                 weak: bool) -> None:
+    """Any triangulation of any points; on grids of 1 and 1/2 pixel many edges run through pixel centres."""
+    from scipy.spatial import Delaunay, QhullError
+
+    pixels = np.array(points, float) * grid + 0.5
+    try:
+        faces = Delaunay(pixels).simplices
+    except QhullError:                  # all on one line
+        return
+    camera = camera_from_fov(48, 40, 60)
+    camera = weak_perspective(camera, 3.0) if weak else camera
+    verts = unproject(pixels, 3.0 + np.arange(len(pixels)) % 5 / 4, camera)
+    times_drawn = sum((rasterize_cpu(verts, np.array([face]), camera)[0] >= 0).astype(int) for face in faces)
+    assert times_drawn.max() <= 1
+    np.testing.assert_array_equal(times_drawn == 1, rasterize_cpu(verts, faces, camera)[0] >= 0)
+    hull = Delaunay(pixels)
+    rows, columns = np.nonzero(times_drawn == 0)
+    free = np.stack([columns, rows], -1) + 0.5
+    well_inside = [hull.find_simplex(free + step) >= 0 for step in ([0.01, 0], [-0.01, 0], [0, 0.01], [0, -0.01])]
+    assert not np.all(well_inside, axis=0).any()
+
+
+def test_a_pixel_on_the_border_belongs_to_what_lies_right_of_or_below_it() -> None:
+    """The top-left rule: a rectangle with corners on pixel centres has its upper and left sides, not the others."""
+    camera = camera_from_fov(32, 32, 60)
+    verts = unproject(np.array([[4.5, 6.5], [20.5, 6.5], [20.5, 15.5], [4.5, 15.5]]), np.full(4, 2.0), camera)
+    for faces in ([[0, 1, 2], [0, 2, 3]], [[0, 1, 3], [3, 1, 2]], [[2, 1, 0], [3, 2, 0]]):
+        covered = rasterize_cpu(verts, np.array(faces), camera)[0] >= 0
+        expected = np.zeros((32, 32), bool)
+        expected[6:15, 4:20] = True
+        np.testing.assert_array_equal(covered, expected)
+
+
+def test_interpolation_is_perspective_correct_to_the_last_bits(camera: Camera) -> None:
+    """Corners on the subpixel grid, so that nothing is lost by snapping: the plane's own depth and coordinates."""
+    pixels = np.array([[3.25, 5.5], [90.125, 20.75], [30.0, 77.5]])
+    verts = unproject(pixels, np.array([1.5, 6.0, 3.0]), camera)
+    face_index, bary, depth_m = rasterize_cpu(verts, np.array([[0, 1, 2]]), camera)
+    rows, columns = np.nonzero(face_index == 0)
+    assert len(rows) > 2000
+    centres = np.stack([columns, rows], -1) + 0.5
+    start, end = (unproject(centres, np.full(len(rows), z), camera) for z in (1.0, 2.0))
+    normal = np.cross(verts[1] - verts[0], verts[2] - verts[0])
+    along = (verts[0] - start) @ normal / ((end - start) @ normal)
+    on_plane = start + along[:, None] * (end - start)
+    np.testing.assert_allclose(depth_m[rows, columns], to_camera(on_plane, camera)[:, 2], rtol=2e-6)
+    np.testing.assert_allclose(bary[rows, columns].astype(float) @ verts, on_plane, atol=4e-6)
+
+
+def test_the_picture_is_the_same_whatever_the_number_of_cores(camera: Camera) -> None:
+    from pipelines.rasterizers import cpu
+
+    verts, faces = triangle_soup(300, seed=6)
+    uvs = np.random.default_rng(0).uniform(0, 1, (len(verts), 2)).astype(np.float32)
+    large = scale_camera(camera, 5.0)
+    pictures = [cpu.surface_maps(faces, uvs, faces, verts, large, cores=cores) for cores in (1, 2, 3, 7)]
+    face_index, _, depth_m = rasterize_cpu(verts, faces, large)
+    for maps in pictures:
+        np.testing.assert_array_equal(maps.face_index, face_index)
+        np.testing.assert_array_equal(maps.depth_m, depth_m)
+        np.testing.assert_array_equal(maps.uv, pictures[0].uv)
+        np.testing.assert_array_equal(maps.normal, pictures[0].normal)
+
+
+def test_surface_maps_are_the_same_through_any_backend(rasterize: Callable, camera: Camera) -> None:
+    """UV, normals and depth of the table's backends, where they see the same face."""
+    from pipelines.rasterizers.cpu import surface_maps
+
+    verts, faces = sphere(rings=20, segments=30)
+    uvs = ((verts[:, :2] + 1.5) / 3).astype(np.float32)
+    ours = surface_maps(faces, uvs, faces, verts, camera, (10, 5, 90, 75))
+    theirs = surface_maps(faces, uvs, faces, verts, camera, (10, 5, 90, 75), rasterize)
+    same = ours.inside & (ours.face_index == theirs.face_index)
+    assert same.sum() > 0.98 * max(ours.inside.sum(), theirs.inside.sum())
+    np.testing.assert_allclose(theirs.uv[same], ours.uv[same], atol=0.02)
+    np.testing.assert_allclose(theirs.normal[same], ours.normal[same], atol=0.01)
+    np.testing.assert_allclose(theirs.depth_m[same], ours.depth_m[same], atol=2e-3)
+
+
+def test_faces_without_area_change_nothing(rasterize: Callable, camera: Camera) -> None:
+    """A corner named twice, three corners on a line, three in one place: as if they were not there."""
+    verts, faces = sphere()
+    more = np.concatenate([verts, [verts[0], (verts[0] + verts[1]) / 2]])
+    flat = np.array([[0, 0, 1], [0, len(verts), 0], [0, len(verts) + 1, 1], [5, 5, 5]])
+    alone, _, _ = rasterize(more, flat, camera)
+    assert (alone >= 0).sum() <= 1      # the point halfway is rounded, which may leave a sliver
+    plain, with_flat = rasterize(verts, faces, camera), rasterize(more, np.concatenate([faces, flat]), camera)
+    for one, other in zip(plain, with_flat):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_vertex_without_numbers_spoils_its_own_faces_only(camera: Camera) -> None:
+    from pipelines.rasterizers.cpu import surface_maps
+
+    verts, faces = sphere(rings=20, segments=30)
+    uvs = np.full((len(verts), 2), 0.5, np.float32)
+    whole = surface_maps(faces, uvs, faces, verts, camera)
+    broken = verts.copy()
+    centre = np.argmin(np.linalg.norm(verts - [0, 0, 2], axis=1))
+    broken[centre] = np.nan
+    maps = surface_maps(faces, uvs, faces, broken, camera)
+    touched = (faces == centre).any(axis=1)
+    kept = whole.inside & ~touched[whole.face_index]
+    np.testing.assert_array_equal(maps.face_index[kept], whole.face_index[kept])
+    assert not touched[maps.face_index[maps.inside]].any()
+    for each in (maps.uv, maps.normal, maps.depth_m):
+        assert np.isfinite(each).all()
+    np.testing.assert_allclose(np.linalg.norm(maps.normal[maps.inside], axis=-1), 1, atol=1e-5)
+
+
+def test_a_body_out_of_the_picture_gives_an_empty_map(rasterize: Callable, camera: Camera) -> None:
+    verts, faces = sphere()
+    for aside in ([30, 0, 0], [0, -30, 0], [0, 0, -20]):
+        face_index, bary, depth_m = rasterize(verts + aside, faces, camera)
+        assert (face_index == -1).all() and not bary.any() and not depth_m.any()
+
+
 def test_winding_does_not_matter(camera: Camera) -> None:
     verts, faces = triangle_soup(20, seed=8)
     for one, other in zip(rasterize_cpu(verts, faces, camera), rasterize_cpu(verts, faces[:, [0, 2, 1]], camera)):
@@ -200,6 +355,48 @@ def test_the_gpu_rasterizer_is_told_where_points_land(camera: Camera) -> None:
     np.testing.assert_allclose(pixels, project(points, camera), atol=1e-9)
     depth = clip[:, 2] / clip[:, 3]
     assert (np.abs(depth) <= 1).all() and (np.argsort(depth) == np.argsort(points[:, 2])).all()
+
+
+def test_the_double_keeps_to_the_documentation() -> None:
+    """(u, v) is (1, 0) at the first corner, (0, 1) at the second; row 0 is y/w = -1; numbers count from one."""
+    import nvdiffrast_double as double
+    import torch
+
+    pos = torch.tensor([[[-0.8, -0.8, 0.0, 1], [0.8, -0.8, 0.5, 1], [-0.8, 0.8, -0.5, 1]]])
+    triangle = torch.tensor([[0, 1, 2]], dtype=torch.int32)
+    drawn, _ = double.rasterize(double.RasterizeCudaContext(), pos, triangle, [40, 40])
+    picture = drawn[0].numpy()
+    first, second, third = picture[4, 4], picture[4, 34], picture[34, 4]
+    np.testing.assert_allclose([first[:2], second[:2], third[:2]], [[1, 0], [0, 1], [0, 0]], atol=0.07)
+    np.testing.assert_allclose([first[2], second[2], third[2]], [0, 0.5, -0.5], atol=0.05)
+    assert set(np.unique(picture[..., 3])) == {0, 1} and not picture[picture[..., 3] == 0].any()
+
+
+def test_a_buffer_of_ours_can_be_interpolated_by_nvdiffrast(nvdiffrast_double: types.ModuleType,
+                                                            camera: Camera) -> None:
+    import nvdiffrast_double as double
+    import torch
+
+    verts, faces = sphere()
+    colours = np.random.default_rng(2).uniform(0, 1, (len(verts), 4)).astype(np.float32)
+    face_index, bary, _ = rasterize_cpu(verts, faces, camera)
+    buffer = nvdiffrast_double.buffer_of(face_index, bary)
+    theirs, _ = double.interpolate(torch.from_numpy(colours)[None], torch.from_numpy(buffer)[None],
+                                   torch.from_numpy(faces.astype(np.int32)))
+    np.testing.assert_allclose(theirs[0].numpy(), interpolate(face_index, bary, colours, faces), atol=1e-5)
+
+
+def test_without_nvdiffrast_the_remedy_and_the_licence_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nvdiffrast", None)
+    with pytest.raises(AnrError, match=r"not installed.*--rasterizer cpu.*pip install git\+https.*non-commercial"):
+        load_rasterizer("nvdiffrast")
+
+
+def test_without_a_gpu_nvdiffrast_is_refused(nvdiffrast_double: types.ModuleType,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(AnrError, match=r"needs a CUDA GPU.*--rasterizer cpu"):
+        load_rasterizer("nvdiffrast")
 
 
 def test_an_unknown_rasterizer_is_refused_with_the_names_there_are() -> None:
