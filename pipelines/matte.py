@@ -36,6 +36,7 @@ from pipelines.core.storage import read_fit, read_json, read_npz
 if TYPE_CHECKING:
     from pipelines.matting.evidence import View
     from pipelines.matting.ground import Ground
+    from pipelines.matting.objects import Looks
     from pipelines.media.recording import Recording
 
 WORKERS = 2
@@ -45,7 +46,8 @@ GROUND_FRAMES = 24                      # looked at to learn the background
 MARGIN_M = 0.1                          # around the person, of what is looked at
 LONGEST_STEP_S = 0.15                   # between frames that are held against each other
 DRAFTS = "drafts"                       # mattes before they are held against their neighbours; not part of the result
-GROUND_FILE = "ground.npz"              # for the workers; lies there too
+GROUND_FILE, LOOKS_FILE = "ground.npz", "looks.npz"     # for the workers; lie there too
+LOOKS_FRAMES = 40                       # looked at to learn the person's colours
 DOUBT_PX = 0.004                        # of the person's height in pixels: differences over less are no doubt
 DOUBTFUL = 0.25                         # from which a pixel counts as uncertain
 
@@ -94,12 +96,12 @@ def run(job: Job) -> Outcome:
         raise AnrError(f"A band of {job.options.band} m makes no matte.", hint="Try --band 0.012.")
     for name in ("alpha", "edge", "uncertain", DRAFTS):
         (job.folder / name).mkdir(exist_ok=True)
-    tasks = _tasks(job)
+    tasks = tasks_of(job)
     with workers(len(tasks)) as each:
         if job.options.mattes:
             _take_given(job, tasks)
         else:
-            tasks = _surveyed(job, tasks)
+            tasks = surveyed(job, tasks)
             for _ in job.progress.track(each(cut_frame, tasks), "Cutting the person out", len(tasks)):
                 pass
         results = list(job.progress.track(each(finish_frame, tasks), "Finishing the edges", len(tasks)))
@@ -116,7 +118,7 @@ def run(job: Job) -> Outcome:
     return Outcome(figures, {"sheet": "qa.png"})
 
 
-def _tasks(job: Job) -> list[Task]:
+def tasks_of(job: Job) -> list[Task]:
     from pipelines.media.recording import Recording
 
     recording = Recording(job.inputs["capture"])
@@ -138,7 +140,7 @@ def beside(frame: int, times_s: np.ndarray, found: np.ndarray) -> tuple[int, ...
     return tuple(k for k in near if abs(times_s[k] - times_s[frame]) <= LONGEST_STEP_S)
 
 
-def _surveyed(job: Job, tasks: list[Task]) -> list[Task]:
+def surveyed(job: Job, tasks: list[Task]) -> list[Task]:
     """The tasks with what a look over the whole clip tells."""
     if not job.options.keep_all:
         reach_m = survey_reach(tasks)
@@ -146,6 +148,8 @@ def _surveyed(job: Job, tasks: list[Task]) -> list[Task]:
     if job.options.plate:
         ground = survey_ground(tasks)
         np.savez(job.folder / DRAFTS / GROUND_FILE, colour=ground.colour, spread=ground.spread)
+    if not job.options.keep_all and not job.options.fast:
+        np.savez(job.folder / DRAFTS / LOOKS_FILE, **vars(survey_looks(tasks)))
     return tasks
 
 
@@ -178,6 +182,7 @@ def cut_frame(task: Task) -> dict[str, float]:
     if task.found:
         view, part = view_of(task)
         opinion = opinion_of(view)
+        view, opinion = without_objects(task, view, opinion, part)
         possible = None if task.reach_m is None else possible_part(opinion, view.regions, task.px_per_m, task.reach_m)
         alpha[part] = person_alpha(view.image, opinion, max(2.0, task.options.band * task.px_per_m), view.core,
                                    possible, coarse=task.options.fast)
@@ -187,16 +192,29 @@ def cut_frame(task: Task) -> dict[str, float]:
     return {}
 
 
+def without_objects(task: Task, view: View, opinion: np.ndarray,
+                    part: tuple[slice, slice]) -> tuple[View, np.ndarray]:
+    """View and opinion with what covers the body for a moment taken out."""
+    from pipelines.matting.objects import objects_in
+
+    looks = _looks(task.out / DRAFTS / LOOKS_FILE)
+    if looks is None or not task.fitted:
+        return view, opinion
+    object_ = objects_in(view, opinion, read_maps(task.maps), part, looks)
+    return replace(view, core=view.core & ~object_), np.where(object_, np.float32(0), opinion)
+
+
 def view_of(task: Task) -> tuple[View, tuple[slice, slice]]:
     """One frame around the person, and where that is in the picture."""
     from pipelines.matting.body import NO_REGION, place_of
     from pipelines.matting.evidence import View
+    from pipelines.matting.trimap import around
     from pipelines.media.images import read_alpha
 
     recording, mask = _recording(task.capture), read_alpha(task.mask)
     maps = read_maps(task.maps) if task.fitted else None
     place = place_of(task.landmarks, maps, _shape(task.capture), task.px_per_m, task.options.band)
-    part = _around((mask > 0.3) | (place.regions != NO_REGION), round(MARGIN_M * task.px_per_m))
+    part = around((mask > 0.3) | (place.regions != NO_REGION), round(MARGIN_M * task.px_per_m))
     ground = _ground(task.out / DRAFTS / GROUND_FILE) if task.options.plate else None
     depth_m = recording.depth_m(task.frame) if task.options.depth else None
     body_depth_m = None
@@ -214,6 +232,7 @@ def finish_frame(task: Task) -> dict[str, float]:
     """Writes one frame's matte, edge colours and doubts; returns what is worth knowing about it."""
     from pipelines.matting.foreground import edge_colours
     from pipelines.matting.steady import doubt_of, steadied
+    from pipelines.matting.trimap import around
     from pipelines.media.images import read_alpha, write_alpha, write_image
 
     recording, drafts = _recording(task.capture), task.out / DRAFTS
@@ -221,7 +240,7 @@ def finish_frame(task: Task) -> dict[str, float]:
     mask = read_alpha(task.mask)
     known: dict[str, float] = {}
     if alpha.any():
-        part, blur_px = _around(alpha > 0, round(MARGIN_M * task.px_per_m)), max(1.5, DOUBT_PX * 1.7 * task.px_per_m)
+        part, blur_px = around(alpha > 0, round(MARGIN_M * task.px_per_m)), max(1.5, DOUBT_PX * 1.7 * task.px_per_m)
         draft, doubt = alpha[part], np.zeros(alpha.shape, np.float32)
         others = [(recording.image(k)[part], read_alpha(drafts / f"{k:05d}.png")[part]) for k in task.beside]
         alpha[part] = steadied(image[part], draft, others)
@@ -232,7 +251,7 @@ def finish_frame(task: Task) -> dict[str, float]:
         known = {"person_share": float(alpha.mean()), "doubtful_share": float((doubt > DOUBTFUL).sum() / alpha.sum()),
                  "changed_share": float(np.abs(alpha - mask).sum() / max(float(alpha.sum()), 1.0))}
     write_alpha(task.out / "alpha" / task.name, alpha)
-    write_image(task.out / "edge" / task.name, edge_colours(image, _rounded(alpha)))
+    write_image(task.out / "edge" / task.name, edge_colours(image, np.round(alpha * 255) / np.float32(255)))
     truth = recording.truth_alpha(task.frame) if known else None
     if truth is not None:
         known["truth_iou"] = float(np.minimum(alpha, truth).sum() / max(float(np.maximum(alpha, truth).sum()), 1e-6))
@@ -243,6 +262,7 @@ def finish_frame(task: Task) -> dict[str, float]:
 def survey_reach(tasks: list[Task]) -> np.ndarray:
     """(regions,) metres: how far from the body this person's hair and clothes reach in this clip."""
     from pipelines.matting.body import NO_REGION, place_of, reach_of_clip, reach_shown
+    from pipelines.matting.trimap import around
     from pipelines.media.images import read_alpha
 
     usable, shown = [task for task in tasks if task.found], []
@@ -250,9 +270,21 @@ def survey_reach(tasks: list[Task]) -> np.ndarray:
         mask = read_alpha(task.mask)
         maps = read_maps(task.maps) if task.fitted else None
         regions = place_of(task.landmarks, maps, _shape(task.capture), task.px_per_m, task.options.band).regions
-        part = _around((mask > 0.5) | (regions != NO_REGION), 4)
+        part = around((mask > 0.5) | (regions != NO_REGION), 4)
         shown.append(reach_shown(mask[part], regions[part], task.px_per_m))
     return reach_of_clip(shown)
+
+
+def survey_looks(tasks: list[Task]) -> Looks:
+    """The person's colours over the clip."""
+    from pipelines.matting.body import face_region
+    from pipelines.matting.objects import looks_of
+    from pipelines.media.images import read_alpha
+
+    usable = [task for task in tasks if task.found and task.fitted]
+    picked = [usable[k] for k in _spread(len(usable), LOOKS_FRAMES)]
+    return looks_of(((_recording(task.capture).image(task.frame), read_maps(task.maps), read_alpha(task.mask))
+                     for task in picked), face_region())
 
 
 def survey_ground(tasks: list[Task]) -> Ground:
@@ -260,6 +292,7 @@ def survey_ground(tasks: list[Task]) -> Ground:
     import cv2
 
     from pipelines.matting.ground import NEVER_SEEN, Ground, still_ground
+    from pipelines.matting.trimap import around
     from pipelines.media.images import read_alpha
 
     recording = _recording(tasks[0].capture)
@@ -268,7 +301,7 @@ def survey_ground(tasks: list[Task]) -> Ground:
         return Ground(plate, np.ones(plate.shape[:2], np.uint8))
     picked = [tasks[k] for k in _spread(len(tasks), GROUND_FRAMES)]
     masks = np.stack([read_alpha(task.mask) > 0.1 for task in picked])
-    part = _around(masks.any(axis=0), round(MARGIN_M * max(task.px_per_m for task in picked)))
+    part = around(masks.any(axis=0), round(MARGIN_M * max(task.px_per_m for task in picked)))
     kernel = np.ones((max(3, round(0.1 * picked[0].px_per_m)),) * 2, np.uint8)
     hidden = np.stack([cv2.dilate(mask[part].astype(np.uint8), kernel) > 0 for mask in masks])
     seen = still_ground(np.stack([recording.image(task.frame)[part] for task in picked]), hidden)
@@ -309,28 +342,15 @@ def _spread(total: int, most: int) -> list[int]:
     return sorted({int(k) for k in np.linspace(0, total - 1, min(most, total))})
 
 
-def _rounded(alpha: np.ndarray) -> np.ndarray:
-    """As its 8-bit file has it."""
-    return np.round(alpha * 255) / np.float32(255)
-
-
-def _around(inside: np.ndarray, margin: int) -> tuple[slice, slice]:
-    """Rows and columns around the set pixels, `margin` wider, within the picture; all of it where none is set."""
-    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    if not len(rows):
-        return slice(0, inside.shape[0]), slice(0, inside.shape[1])
-    return (slice(max(0, int(rows[0]) - margin), int(rows[-1]) + 1 + margin),
-            slice(max(0, int(columns[0]) - margin), int(columns[-1]) + 1 + margin))
-
-
 def _write_sheet(folder: Path, tasks: list[Task], doubts: list[float]) -> None:
     from pipelines.matting.foreground import person_colours
     from pipelines.matting.sheet import sheet, worst_apart
+    from pipelines.matting.trimap import around
     from pipelines.media.images import read_alpha, read_image, write_image
 
     def read(task: Task) -> tuple[np.ndarray, ...]:
         image, alpha = _recording(task.capture).image(task.frame), read_alpha(folder / "alpha" / task.name)
-        part = _around(alpha > 0.1, 12)
+        part = around(alpha > 0.1, 12)
         colours = person_colours(image, alpha, read_image(folder / "edge" / task.name))
         return image[part], alpha[part], colours[part], read_alpha(folder / "uncertain" / task.name)[part]
 
@@ -357,6 +377,16 @@ def _ground(path: Path) -> Ground:
 
     with np.load(path) as stored:
         return Ground(stored["colour"], stored["spread"])
+
+
+@lru_cache(maxsize=1)
+def _looks(path: Path) -> Looks | None:
+    from pipelines.matting.objects import Looks
+
+    if not path.exists():
+        return None
+    with np.load(path) as stored:
+        return Looks(**stored)
 
 
 def _estimate_s(inputs: Mapping[str, Path], options: MatteOptions) -> float:

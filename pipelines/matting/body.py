@@ -56,7 +56,7 @@ def place_of(landmarks: np.ndarray, maps: SurfaceMaps | None, shape: tuple[int, 
     core = np.zeros(shape, bool)
     if maps is not None:
         x0, y0, x1, y1 = maps.box
-        regions[y0:y1, x0:x1][maps.inside] = _face_region()[maps.face_index[maps.inside]]
+        regions[y0:y1, x0:x1][maps.inside] = face_region()[maps.face_index[maps.inside]]
         depth = cv2.distanceTransform(maps.inside.astype(np.uint8), cv2.DIST_L2, 3)
         core[y0:y1, x0:x1] = depth > 1.5 * band_m * px_per_m
     return Place(regions, core)
@@ -124,7 +124,7 @@ def region_names() -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1)
-def _face_region() -> np.ndarray:
+def face_region() -> np.ndarray:
     from pipelines.body.model import load_body
 
     return load_body().face_region

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines.matting.light import to_light
 from pipelines.matting.solvers import solve_band
-from pipelines.matting.trimap import FOREGROUND, UNKNOWN, make_trimap
+from pipelines.matting.trimap import FOREGROUND, UNKNOWN, around, make_trimap
 
 TRUST = 0.005                           # weight of the opinion against the picture's
 LARGEST_UNKNOWN = 200_000               # pixels: above it the band is solved at half scale (0.3 s per 50,000)
@@ -55,8 +55,7 @@ def closed_form_alpha(light: np.ndarray, trimap: np.ndarray, opinion: np.ndarray
     unknown = trimap == UNKNOWN
     if not unknown.any() or unknown.all():
         return alpha if opinion is None or not unknown.any() else opinion.astype(np.float32)
-    y0, y1, x0, x1 = _bounds(unknown, 2)
-    part = np.s_[y0:y1, x0:x1]
+    part = around(unknown, 2)
     light, leaning = light[part], None if opinion is None else opinion[part]
     if unknown.sum() > largest:
         half = (max(8, light.shape[1] // 2), max(8, light.shape[0] // 2))
@@ -70,10 +69,3 @@ def closed_form_alpha(light: np.ndarray, trimap: np.ndarray, opinion: np.ndarray
         solved = solve_band(light, unknown[part], alpha[part], lean, TRUST * np.abs(2 * lean - 1))
     alpha[unknown] = np.clip(solved, 0, 1)
     return alpha
-
-
-def _bounds(inside: np.ndarray, margin: int) -> tuple[int, int, int, int]:
-    """y0, y1, x0, x1 around the set pixels, `margin` wider, within the picture."""
-    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    return (max(0, rows[0] - margin), min(inside.shape[0], rows[-1] + 1 + margin),
-            max(0, columns[0] - margin), min(inside.shape[1], columns[-1] + 1 + margin))

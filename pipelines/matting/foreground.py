@@ -6,6 +6,7 @@ import numpy as np
 
 from pipelines.matting.light import to_levels, to_light
 from pipelines.matting.solvers import foreground_light
+from pipelines.matting.trimap import around
 
 MARGIN_PX = 8
 
@@ -23,9 +24,7 @@ def edge_colours(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     edge = (alpha > 0) & (alpha < 1)
     if not edge.any():
         return colours
-    rows, columns = np.flatnonzero(edge.any(axis=1)), np.flatnonzero(edge.any(axis=0))
-    part = np.s_[max(0, rows[0] - MARGIN_PX):rows[-1] + 1 + MARGIN_PX,
-                 max(0, columns[0] - MARGIN_PX):columns[-1] + 1 + MARGIN_PX]
+    part = around(edge, MARGIN_PX)
     light = foreground_light(to_light(image[part]), alpha[part])
     colours[part][edge[part]] = to_levels(light[edge[part]])
     return colours

@@ -28,3 +28,12 @@ def make_trimap(mask: np.ndarray, band_px: float, core: np.ndarray | None = None
     if core is not None:
         trimap[core] = np.where(mask[core] > DENIED, FOREGROUND, UNKNOWN)
     return trimap
+
+
+def around(inside: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """Rows and columns around the set pixels, `margin` wider, within the picture; all of it where none is set."""
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if not len(rows):
+        return slice(0, inside.shape[0]), slice(0, inside.shape[1])
+    return (slice(max(0, int(rows[0]) - margin), int(rows[-1]) + 1 + margin),
+            slice(max(0, int(columns[0]) - margin), int(columns[-1]) + 1 + margin))
