@@ -17,21 +17,22 @@ CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/
 CGROUP_USED = (Path("/sys/fs/cgroup/memory.current"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"))
 
 
-def check_memory(width: int, height: int, network_factor: float = 1.0) -> None:
+def check_memory(width: int, height: int, captured_pixels: int = 0, network_factor: float = 1.0) -> None:
     """AnrError where pictures of this size would not fit into the memory that is free.
 
-    network_factor  how much wider than the draft network the one to be run is
+    captured_pixels  of the recording: the network works at about its size; 0 = not known, so the pictures alone count
+    network_factor   how much wider than the draft network the one to be run is
     """
-    needed, free = bytes_needed(width, height, network_factor), free_bytes()
+    needed, free = bytes_needed(width, height, captured_pixels, network_factor), free_bytes()
     if free is not None and needed > free:
         fitting = int((free / needed) ** 0.5 * height) // 16 * 16
         raise AnrError(f"Pictures of {width}x{height} need about {needed / GB:.1f} GB of memory; {free / GB:.1f} GB "
                        "are free.", hint=f"Use --size {max(fitting, 64)} or less.")
 
 
-def bytes_needed(width: int, height: int, network_factor: float = 1.0) -> float:
+def bytes_needed(width: int, height: int, captured_pixels: int = 0, network_factor: float = 1.0) -> float:
     """About how much memory rendering takes at its peak, besides what the program has loaded."""
-    return width * height * (PICTURE_BYTES_PER_PIXEL + BODY_SHARE * BYTES_PER_PIXEL * network_factor)
+    return width * height * PICTURE_BYTES_PER_PIXEL + captured_pixels * BODY_SHARE * BYTES_PER_PIXEL * network_factor
 
 
 def free_bytes() -> float | None:

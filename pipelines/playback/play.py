@@ -15,7 +15,8 @@ from pipelines.core.storage import camera_to_json, write_json
 from pipelines.geometry.cameras import project
 from pipelines.playback.backdrop import backdrop
 from pipelines.playback.camera_path import read_camera_path
-from pipelines.playback.film import Actor, Setting, film
+from pipelines.playback.drawing import Actor, trained_px_per_m
+from pipelines.playback.film import Setting, film
 from pipelines.playback.framing import Sitting
 from pipelines.playback.limits import check_memory
 from pipelines.playback.performance import Performance, performance_of
@@ -61,13 +62,14 @@ def play(folder: Path, role: Role, way: str, options: PlaybackOptions, progress:
     body, person = load_body(), role.person
     shot, sitting, performance = shot_of(body, role, way, options, progress)
     camera = shot.cameras[0]
-    check_memory(camera.width, camera.height, _network_factor(role.avatar))
+    px_per_m = trained_px_per_m(role.avatar, sitting, body, person.betas)
+    check_memory(camera.width, camera.height, person.camera.width * person.camera.height, _network_factor(role.avatar))
     if options.camera:
         _tell_what_is_cut(shot, body, role.betas, progress)
     behind = backdrop(options.background, camera.width, camera.height, person.background,
                       None if way == "replay" else sitting)
     engine = engine_for(options.engine, role.avatar.renderer, role.avatar.device, role.texture.shape[0])
-    actor = Actor(role.avatar, body, role.betas, role.texture, person.projection, engine)
+    actor = Actor(role.avatar, body, role.betas, role.texture, person.projection, engine, px_per_m)
     setting = Setting(behind, video_name(options), bool(options.frames_dir), options.strip, options.gif)
     figures, outputs = film(folder, shot, actor, setting, progress)
     camera_follows = not np.array_equal(camera.world_to_camera, shot.cameras[-1].world_to_camera)

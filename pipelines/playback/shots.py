@@ -31,6 +31,7 @@ class Shot:
     frame_index: np.ndarray             # (F,) names of the frames: capture frames in a replay
     time_s: np.ndarray                  # (F,)
     fps: float
+    as_captured: bool = False           # the capture's own camera: the network draws as it was taught, at any distance
 
     def __len__(self) -> int:
         return len(self.joint_rotations)
@@ -45,7 +46,7 @@ class Shot:
 
     def _taken(self, rows: np.ndarray) -> Shot:
         return Shot(self.joint_rotations[rows], self.root_translation[rows], tuple(self.cameras[k] for k in rows),
-                    self.frame_index[rows], self.time_s[rows] - self.time_s[rows[0]], self.fps)
+                    self.frame_index[rows], self.time_s[rows] - self.time_s[rows[0]], self.fps, self.as_captured)
 
 
 def sitting_of(camera: Camera, height_px: float, captured: Motion, body: Body, betas: np.ndarray) -> Sitting:
@@ -83,7 +84,7 @@ def read_captured(path: Path) -> tuple[Motion, np.ndarray, np.ndarray]:
 def replay(captured: Motion, frame_index: np.ndarray, times_s: np.ndarray, camera: Camera, frames: str) -> Shot:
     """The captured motion through the capture's camera; `frames` are capture frames."""
     shot = Shot(captured.joint_rotations, captured.root_translation, (camera,) * len(frame_index), frame_index,
-                times_s - times_s[0], captured.fps)
+                times_s - times_s[0], captured.fps, as_captured=True)
     if not frames:
         return shot
     wanted = frame_range(frames, int(frame_index.max()) + 1)
