@@ -42,7 +42,21 @@ class TrainOptions:
     grid_noise: float | None = option(None, "Noise on the sampling grid, of its [-1, 1] range; the paper says 0.02.")
     feature_weight: float | None = option(None, "Weight of the feature loss; 0 = none.")
     face_weight: float | None = option(None, "Weight of the face in the pixel loss; 1 = like the rest.")
-    split: bool = option(True, "Alternate keyframes (texture and network) with the other frames (network alone).")
+    adversarial_weight: float | None = option(None, "Weight of the adversarial loss; 0 = none.")
+    face_share: float | None = option(None, "Share of training windows placed about the face.")
+    face_feature_weight: float | None = option(None, "Weight of a feature loss on the enlarged face; 0 = none.")
+    extractor: str = option("", "Network of the feature loss: vgg19, squeezenet1_1 or none; the preset's when not "
+                                "given, SqueezeNet where VGG19's weights are not to be had.")
+    split: bool | None = option(None, "Alternate keyframes (texture and network) with the other frames (network "
+                                      "alone); the renderer's when not given.")
+    split_ratio: float | None = option(None, "Steps of the network alone to one on a keyframe; the preset's is 1.")
+    network_frames: str = option("", "Which frames teach the network alone: others (than keyframes) or all.")
+    stay_in_chart: bool | None = option(None, "Grid noise never moves a sample into another chart of the atlas.")
+    texture_start: str = option("", "What textures begin with: random (the paper's) or colours (the keyframes').")
+    patience: int | None = option(None, "Stop when so many looks in a row, 250 images apart, at frames set aside from "
+                                        "training brought no gain; 0 = never.")
+    changes: tuple[str, ...] = option((), "NAME=VALUE: any other number of the preset (docs/model.md lists them); may "
+                                          "be given several times.", flag="--set", repeat=True)
     seed: int = option(0, "Start of everything random.")
     weights: str = option("", "Folder with pretrained extractor weights.", recorded_only=True)
     device: str = option("auto", "auto, cpu or cuda.", recorded_only=True)
@@ -86,12 +100,18 @@ def run(job: Job) -> Outcome:
 def _recipe(options: TrainOptions) -> Recipe:
     """The preset, changed by what the renderer's paper says, then by what was typed."""
     from pipelines.renderers import renderer_file
-    from pipelines.training.recipe import recipe_for
+    from pipelines.training.recipe import parsed_changes, recipe_for
 
-    typed = {"batch": options.batch, "learning_rate": options.learning_rate, "grid_noise": options.grid_noise,
-             "feature": options.feature_weight, "face_weight": options.face_weight, "split": options.split}
-    given = {name: value for name, value in typed.items() if value is not None}
-    return recipe_for(options.preset, **{**renderer_file(options.renderer).RECIPE, **given})
+    named = {"feature_weight": "feature", "adversarial_weight": "adversarial", "face_feature_weight": "face_feature"}
+    kept = ("batch", "learning_rate", "grid_noise", "face_weight", "face_share", "extractor", "split", "split_ratio",
+            "network_frames", "stay_in_chart", "texture_start", "patience")
+    typed = {named.get(name, name): getattr(options, name) for name in (*named, *kept)}
+    given = {name: value for name, value in typed.items() if value not in (None, "")}
+    recipe = recipe_for(options.preset, **{**renderer_file(options.renderer).RECIPE, **given,
+                                           **parsed_changes(options.changes)})
+    if recipe.view_term and options.renderer != "dnr":
+        raise AnrError(f"--set view_term=yes is not for the renderer {options.renderer!r}.", hint="It is part of dnr.")
+    return recipe
 
 
 def _colour_textures(state: State, pupils: Mapping[str, Pupil], recipe: Recipe) -> None:
@@ -293,12 +313,10 @@ def check(options: TrainOptions) -> None:
 
     _recipe(options)
     best_device(options.device)
-    least = {"images": 0, "minutes": 0, "batch": 1, "learning_rate": 1e-9, "grid_noise": 0, "feature_weight": 0,
-             "face_weight": 0, "seed": 0}
-    for name, limit in least.items():
+    for name in ("images", "minutes", "seed"):
         value = getattr(options, name)
-        if value is not None and not value >= limit:
-            raise AnrError(f"--{name.replace('_', '-')} {value:g} is out of range.", hint=f"Use at least {limit:g}.")
+        if not value >= 0:
+            raise AnrError(f"--{name} {value:g} is out of range.", hint="Use at least 0.")
 
 
 def _estimate(inputs: Mapping[str, Path], options: TrainOptions) -> float:

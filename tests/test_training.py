@@ -10,21 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from training_helpers import FRAMES, SIZE, TINY, Remembering, lesson_and_state, make_person, trained, turned
 
-from pipelines import evaluate, train
-from pipelines.body.model import Body, load_body, pose_body, rest_body
+from pipelines import train
+from pipelines.body.model import load_body, pose_body
 from pipelines.core.errors import AnrError
-from pipelines.core.mapcache import write_maps
-from pipelines.core.records import BodyFit, BodyPose, Frame
 from pipelines.core.split import split_frames
-from pipelines.core.stage import Job, Outcome, Progress
-from pipelines.core.storage import write_fit, write_json
+from pipelines.core.storage import write_json
 from pipelines.geometry.cameras import camera_from_fov
-from pipelines.media.images import read_image, write_alpha
-from pipelines.media.recording import Recording, RecordingWriter
+from pipelines.media.images import write_alpha
+from pipelines.media.recording import Recording
 from pipelines.rasterizers.cpu import surface_maps
 from pipelines.renderers.avatar import load_avatar, render_person
-from pipelines.training import loop
+from pipelines.training import loop, validation
 from pipelines.training import state as states
 from pipelines.training import step as steps
 from pipelines.training.dataset import CroppedFrame, clean_plate, cut_window, draw_batch
@@ -38,9 +36,6 @@ from pipelines.training.losses import (
     total_variation,
 )
 from pipelines.training.recipe import PRESETS, recipe_for
-
-FRAMES, SIZE = 26, 64
-
 
 # ---- losses ---------------------------------------------------------------------------------------------------------
 
@@ -174,50 +169,10 @@ def test_batch_values_are_in_the_papers_ranges() -> None:
 
 # ---- a tiny person through both stages ------------------------------------------------------------------------------
 
-TINY = dataclasses.replace(PRESETS["draft"], minutes=0.0, unshuffle=2, widths=(8, 12), latent_channels=5,
-                           window=(48, 32), batch=2, images=12, warm_up=2)
-
-
 @pytest.fixture(scope="module")
 def person(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The inputs of one person: the body itself, coloured by height, turning before a striped wall."""
-    root = tmp_path_factory.mktemp("person")
-    folders = {name: root / name for name in train.STAGE.inputs}
-    for folder in folders.values():
-        folder.mkdir()
-    (folders["raster"] / "maps").mkdir()
-    write_json(folders["raster"] / "raster.json", {"projection": "perspective", "rasterizer": "cpu"})
-    (folders["matte"] / "alpha").mkdir()
-    body, camera = load_body(), camera_from_fov(SIZE, SIZE, 40.0)
-    writer = RecordingWriter(folders["capture"], camera)
-    wall = np.repeat((np.arange(SIZE) * 3).astype(np.uint8)[None, :, None], SIZE, 0).repeat(3, 2)
-    poses = [_turned(body, 2 * np.pi * k / FRAMES) for k in range(FRAMES)]
-    for index, pose in enumerate(poses):
-        verts, _ = pose_body(body, np.zeros(body.shape_dirs.shape[0]), pose)
-        maps = surface_maps(body.faces, body.uvs, body.face_uvs, verts, camera)
-        image = wall.copy()
-        rows = np.nonzero(maps.inside)[0]
-        image[maps.inside] = np.stack([220 - 2 * rows, 40 + 2 * rows, np.full(len(rows), 60)], -1)
-        write_maps(folders["raster"] / "maps" / f"{index:05d}.maps", maps)
-        write_alpha(folders["matte"] / "alpha" / f"{index:05d}.png", maps.inside.astype(np.float32))
-        writer.add(Frame(index, index / 15, image))
-    writer.close(fps=15.0, height_m=None, intrinsics_from="test", intrinsics_known=True, track=None)
-    joints = len(body.joint_names)
-    write_fit(folders["fit"] / "fit.npz", BodyFit(
-        np.zeros(body.shape_dirs.shape[0]), np.array(body.joint_names), np.arange(FRAMES),
-        np.stack([pose.joint_rotations for pose in poses]), np.stack([pose.root_translation for pose in poses]),
-        np.zeros((FRAMES, joints, 3)), np.zeros(FRAMES), np.full(FRAMES, np.nan), np.ones(FRAMES, bool)))
-    write_json(folders["keyframes"] / "keyframes.json", {"frames": [0, 5], "coverage": [0.5, 0.9]})
-    return folders
-
-
-def _turned(body: Body, angle: float) -> BodyPose:
-    rotations = np.tile(np.eye(3), (len(body.joint_names), 1, 1))
-    c, s = math.cos(angle), math.sin(angle)
-    rotations[0] = np.diag([1.0, -1.0, -1.0]) @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
-    verts, joints = rest_body(body, np.zeros(body.shape_dirs.shape[0]))
-    middle = (verts[:, 1].min() + verts[:, 1].max()) / 2
-    return BodyPose(rotations, np.array([0.0, -(joints[0, 1] - middle), 3.0]))
+    return make_person(tmp_path_factory.mktemp("person"))
 
 
 @pytest.fixture(autouse=True)
@@ -229,21 +184,6 @@ def tiny_preset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_S", 1e9)
 
 
-class Remembering(Progress):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-
-def trained(folder: Path, people: dict[str, dict[str, Path]], progress: Progress | None = None,
-            **options: object) -> Outcome:
-    folder.mkdir(parents=True, exist_ok=True)
-    inputs = {f"{name}/{stage}": path for name, folders in people.items() for stage, path in folders.items()}
-    return train.run(Job(folder, train.TrainOptions(**options), inputs, progress or Progress()))   # type: ignore[arg-type]
-
-
 def networks_equal(one: Path, other: Path) -> bool:
     from safetensors.torch import load_file
 
@@ -251,9 +191,17 @@ def networks_equal(one: Path, other: Path) -> bool:
                for a, b in zip(load_file(one / file).values(), load_file(other / file).values()))
 
 
+EVERYTHING = {"adversarial": 0.1, "feature_matching": 0.1, "critic_from": 4, "critic_warm_up": 8, "patience": 9,
+              "stay_in_chart": True, "texture_levels": 3, "split_ratio": 2.0, "texture_start": "colours"}
+
+
+@pytest.mark.parametrize("changes", [{}, EVERYTHING], ids=["draft", "everything on"])
 def test_training_resumed_equals_training_never_stopped(person: dict[str, Path], tmp_path: Path,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+                                                        monkeypatch: pytest.MonkeyPatch,
+                                                        changes: dict[str, object]) -> None:
     people = {"ada": person, "ben": person}
+    monkeypatch.setitem(PRESETS, "draft", dataclasses.replace(TINY, **changes))    # type: ignore[arg-type]
+    monkeypatch.setattr(validation, "LOOK_EVERY", 6)
     trained(tmp_path / "whole", people, images=20)
     monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)
     take_step, seen = loop.take_step, []
@@ -276,15 +224,6 @@ def test_training_resumed_equals_training_never_stopped(person: dict[str, Path],
 def _other_seed(folder: Path, people: dict[str, dict[str, Path]]) -> Path:
     trained(folder, people, images=20, seed=1)
     return folder
-
-
-def lesson_and_state(person: dict[str, Path], folder: Path, **changes: object) -> tuple[steps.Lesson, states.State]:
-    folder.mkdir(exist_ok=True)
-    job = Job(folder, train.TrainOptions(), {f"ada/{k}": v for k, v in person.items()}, Progress())
-    pupils, _ = train._gather(job, ["ada"])
-    recipe = dataclasses.replace(TINY, **changes)    # type: ignore[arg-type]
-    state = states.begin("anr", ["ada"], recipe, 0, states.Plan(100, 0.0), torch.device("cpu"))
-    return steps.Lesson(pupils, recipe, 0, torch.device("cpu"), None, Progress(), folder / "checkpoint.pt"), state
 
 
 def test_keyframes_teach_texture_and_network_and_other_frames_the_network_alone(person: dict[str, Path],
@@ -354,7 +293,7 @@ def test_training_writes_what_rendering_needs_and_nothing_of_the_capture(person:
         avatar.person("eve")
 
     body = load_body()
-    verts, _ = pose_body(body, np.zeros(body.shape_dirs.shape[0]), _turned(body, 0.3))
+    verts, _ = pose_body(body, np.zeros(body.shape_dirs.shape[0]), turned(body, 0.3))
     maps = surface_maps(body.faces, body.uvs, body.face_uvs, verts, camera_from_fov(SIZE, SIZE, 40.0), (7, 3, 50, 60))
     rgb, alpha = render_person(avatar, avatar.textures["ada"], maps)
     assert rgb.shape == (57, 43, 3) and alpha.shape == (57, 43) and rgb.dtype == alpha.dtype == np.float32
@@ -414,48 +353,6 @@ def test_the_clean_plate_is_the_wall_where_it_was_ever_seen(person: dict[str, Pa
     wall = np.arange(SIZE) * 3.0
     assert np.abs(plate[:8].astype(float) - wall[:, None]).max() < 6         # JPEG
     assert np.abs(plate.astype(float) - wall[:, None]).max() < 60             # painted in where the person always stood
-
-
-def test_the_examination_writes_figures_protocol_and_sheet(person: dict[str, Path], tmp_path: Path,
-                                                           shared_data: Path) -> None:
-    trained(tmp_path / "train", {"ada": person}, images=4)
-    inputs = {"train": tmp_path / "train", **{f"ada/{k}": person[k] for k in ("capture", "raster", "matte")}}
-    (tmp_path / "eval").mkdir()
-    options = evaluate.EvalOptions(weights=str(shared_data / "weights"), frames=2)
-    outcome = evaluate.run(Job(tmp_path / "eval", options, inputs, Progress()))
-    stored = json.loads((tmp_path / "eval" / "eval.json").read_text())
-    assert set(outcome.figures) == set(evaluate.METRICS) == set(stored["mean"])
-    assert stored["people"]["ada"]["frames"] == 2 and "crop" in stored["protocol"]
-    assert read_image(tmp_path / "eval" / "sheet.jpg").shape[1] > 4 * 40
-
-
-def test_without_weights_the_examination_says_that_lpips_is_missing(person: dict[str, Path], tmp_path: Path) -> None:
-    trained(tmp_path / "train", {"ada": person}, images=2)
-    inputs = {"train": tmp_path / "train", **{f"ada/{k}": person[k] for k in ("capture", "raster", "matte")}}
-    (tmp_path / "eval").mkdir()
-    progress = Remembering()
-    outcome = evaluate.run(Job(tmp_path / "eval", evaluate.EvalOptions(frames=1), inputs, progress))
-    assert set(outcome.figures) == {"psnr", "ssim", "flip"}
-    assert any("LPIPS" in text and "--weights" in text for text in progress.warnings)
-
-
-def test_a_rendering_equal_to_the_truth_is_perfect(person: dict[str, Path], tmp_path: Path,
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    trained(tmp_path / "train", {"ada": person}, images=2)
-    avatar = load_avatar(tmp_path / "train", "cpu")
-    inputs = {f"ada/{k}": person[k] for k in ("capture", "raster", "matte")}
-    image = Recording(person["capture"]).image(25).astype(np.float32) / 255
-    alpha = (surface_inside(person, 25)).astype(np.float32)
-    monkeypatch.setattr("pipelines.renderers.avatar.render_person", lambda *_: (image, alpha))
-    truth, rendering = evaluate.compare(inputs, avatar, "ada", 25)
-    np.testing.assert_array_equal(truth, rendering)
-    assert truth.shape[0] < SIZE or truth.shape[1] < SIZE
-
-
-def surface_inside(person: dict[str, Path], index: int) -> np.ndarray:
-    from pipelines.core.mapcache import read_maps
-
-    return read_maps(person["raster"] / "maps" / f"{index:05d}.maps").inside
 
 
 @pytest.mark.parametrize("scale", [0.5, 0.9, 1.1, 1.25])

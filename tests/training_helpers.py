@@ -1,0 +1,93 @@
+"""A tiny made-up person for tests of training and evaluation, with the inputs of both stages."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipelines import train
+from pipelines.body.model import Body, load_body, pose_body, rest_body
+from pipelines.core.mapcache import write_maps
+from pipelines.core.records import BodyFit, BodyPose, Frame
+from pipelines.core.stage import Job, Outcome, Progress
+from pipelines.core.storage import write_fit, write_json
+from pipelines.geometry.cameras import camera_from_fov
+from pipelines.media.images import write_alpha
+from pipelines.media.recording import RecordingWriter
+from pipelines.rasterizers.cpu import surface_maps
+from pipelines.training import state as states
+from pipelines.training import step as steps
+from pipelines.training.recipe import PRESETS
+
+FRAMES, SIZE = 26, 64
+TINY = dataclasses.replace(PRESETS["draft"], minutes=0.0, unshuffle=2, widths=(8, 12), latent_channels=5,
+                           window=(48, 32), batch=2, images=12, warm_up=2, critic_width=4)
+
+
+def make_person(root: Path) -> dict[str, Path]:
+    """The inputs of one person: the body itself, coloured by height, turning before a striped wall."""
+    folders = {name: root / name for name in train.STAGE.inputs}
+    for folder in folders.values():
+        folder.mkdir()
+    (folders["raster"] / "maps").mkdir()
+    write_json(folders["raster"] / "raster.json", {"projection": "perspective", "rasterizer": "cpu"})
+    (folders["matte"] / "alpha").mkdir()
+    body, camera = load_body(), camera_from_fov(SIZE, SIZE, 40.0)
+    writer = RecordingWriter(folders["capture"], camera)
+    wall = np.repeat((np.arange(SIZE) * 3).astype(np.uint8)[None, :, None], SIZE, 0).repeat(3, 2)
+    poses = [turned(body, 2 * np.pi * k / FRAMES) for k in range(FRAMES)]
+    for index, pose in enumerate(poses):
+        verts, _ = pose_body(body, np.zeros(body.shape_dirs.shape[0]), pose)
+        maps = surface_maps(body.faces, body.uvs, body.face_uvs, verts, camera)
+        image = wall.copy()
+        rows = np.nonzero(maps.inside)[0]
+        image[maps.inside] = np.stack([220 - 2 * rows, 40 + 2 * rows, np.full(len(rows), 60)], -1)
+        write_maps(folders["raster"] / "maps" / f"{index:05d}.maps", maps)
+        write_alpha(folders["matte"] / "alpha" / f"{index:05d}.png", maps.inside.astype(np.float32))
+        writer.add(Frame(index, index / 15, image))
+    writer.close(fps=15.0, height_m=None, intrinsics_from="test", intrinsics_known=True, track=None)
+    joints = len(body.joint_names)
+    write_fit(folders["fit"] / "fit.npz", BodyFit(
+        np.zeros(body.shape_dirs.shape[0]), np.array(body.joint_names), np.arange(FRAMES),
+        np.stack([pose.joint_rotations for pose in poses]), np.stack([pose.root_translation for pose in poses]),
+        np.zeros((FRAMES, joints, 3)), np.zeros(FRAMES), np.full(FRAMES, np.nan), np.ones(FRAMES, bool)))
+    write_json(folders["keyframes"] / "keyframes.json", {"frames": [0, 5], "coverage": [0.5, 0.9]})
+    return folders
+
+
+def turned(body: Body, angle: float) -> BodyPose:
+    rotations = np.tile(np.eye(3), (len(body.joint_names), 1, 1))
+    c, s = math.cos(angle), math.sin(angle)
+    rotations[0] = np.diag([1.0, -1.0, -1.0]) @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+    verts, joints = rest_body(body, np.zeros(body.shape_dirs.shape[0]))
+    middle = (verts[:, 1].min() + verts[:, 1].max()) / 2
+    return BodyPose(rotations, np.array([0.0, -(joints[0, 1] - middle), 3.0]))
+
+
+class Remembering(Progress):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def trained(folder: Path, people: dict[str, dict[str, Path]], progress: Progress | None = None,
+            **options: object) -> Outcome:
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs = {f"{name}/{stage}": path for name, folders in people.items() for stage, path in folders.items()}
+    return train.run(Job(folder, train.TrainOptions(**options), inputs, progress or Progress()))   # type: ignore[arg-type]
+
+
+def lesson_and_state(person: dict[str, Path], folder: Path, renderer: str = "anr",
+                     **changes: object) -> tuple[steps.Lesson, states.State]:
+    folder.mkdir(exist_ok=True)
+    job = Job(folder, train.TrainOptions(), {f"ada/{k}": v for k, v in person.items()}, Progress())
+    recipe = dataclasses.replace(TINY, **changes)    # type: ignore[arg-type]
+    pupils, _ = train._gather(job, ["ada"], recipe.patience > 0)
+    state = states.begin(renderer, ["ada"], recipe, 0, states.Plan(100, 0.0), torch.device("cpu"))
+    return steps.Lesson(pupils, recipe, 0, torch.device("cpu"), None, Progress(), folder / "checkpoint.pt"), state
