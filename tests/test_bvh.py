@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -109,10 +113,16 @@ def test_the_malformed_shared_file_is_refused_with_its_line(shared_data: Path) -
     (("Frames: 2", "Frames: 0"), "line 17: the motion has no frames"),
     (("Frames: 2", "Frames: 3"), "line 20: the file ends after 2 of the 3 frames"),
     (("Frames: 2", "Frames: 1"), "line 20: more than the 1 frames"),
-    (("Frames: 2", "Frames: 99999999999"), "too many"),
+    (("Frames: 2", "Frames: 99999999999"), "line 18: 99999999999 frames of 2 joints are too many"),
     (("Frame Time: 0.04", "Frame Time: 0"), "line 18: a frame time of 0 s"),
     (("1 2 3 90 0 0 0 0 90", "1 2 3 90 0 0 0 0"), "line 20: a frame that does not hold the 9 numbers"),
     (("1 2 3 90 0 0 0 0 90", "1 2 3 90 0 0 0 0 1e999"), "line 20: a number that is not finite"),
+    (("1 2 3 90 0 0 0 0 90", "1 2 3 90 0 0 0 0 90 7"), "line 20: a frame that does not hold the 9 numbers"),
+    (("1 2 3 90 0 0 0 0 90", "1 2 3 90 0 0 0 0 9_0"), "line 20: an underscore within a number"),
+    (("Frames: 2", "Frames: 1000000000000"), "line 18: 1000000000000 frames of 2 joints are too many"),
+    (("Frames: 2", "Frames: " + "9" * 5000), "line 17: expected 'Frames: N'"),
+    (("Frames: 2", "Frames: -2"), "line 17: expected 'Frames: N'"),
+    (("Frame Time: 0.04", "Frame Time: nan"), "line 18: 'nan' is not a finite number"),
     (("MOTION", "MOTIONS"), "is not part of a hierarchy"),
 ])
 def test_malformed_files_name_line_and_reason(change: tuple[str, str], message: str) -> None:
@@ -183,3 +193,106 @@ def test_a_written_motion_poses_the_same_skeleton(tmp_path_factory: pytest.TempP
     order = [bvh.joint_names.index(name) for name in names]
     np.testing.assert_allclose(positions[:, order] / 100.0, wanted, atol=1e-6)
     assert abs(bvh.fps - 24.0) < 1e-9
+
+
+@cache
+def real_files(shared_data: Path) -> list[bytes]:
+    """The beginnings of the shared files: whole trees, a few frames."""
+    texts = []
+    for path in sorted([*shared_data.glob("bvh/*.bvh"), *shared_data.glob("bvh_odd/*.bvh")]):
+        lines = path.read_bytes().split(b"\n")
+        start = next(k for k, line in enumerate(lines) if line.strip().startswith(b"Frame Time"))
+        kept = lines[:start + 6]
+        texts.append(b"\n".join(b"Frames: 5" if line.strip().startswith(b"Frames") else line for line in kept) + b"\n")
+    return texts
+
+
+PIECES = [b"{", b"}", b"-1", b"1e308", b"nan", b"inf", b"JOINT x", b"End Site", b"MOTION", b"\n", b"\0", b"\xff\xfe",
+          b"OFFSET", b"CHANNELS 3", b"Zrotation", b"Frames: 1000000000000", b"0", b"ROOT", b"HIERARCHY", b" "]
+
+
+def mutated(text: bytes, data: st.DataObject) -> bytes:
+    for _ in range(data.draw(st.integers(1, 5))):
+        start = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(start, min(len(text), start + 40)))
+        put = data.draw(st.one_of(st.sampled_from(PIECES), st.binary(max_size=8)))
+        text = text[:start] + put + text[end:]
+    return text[:data.draw(st.one_of(st.just(len(text)), st.integers(0, len(text))))]
+
+
+@settings(max_examples=250, deadline=None)
+@given(data=st.data())
+def test_mutated_and_cut_off_real_files_are_read_or_refused_with_their_line(
+        shared_data: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    path = tmp_path_factory.getbasetemp() / "mutated.bvh"
+    path.write_bytes(mutated(data.draw(st.sampled_from(real_files(shared_data))), data))
+    try:
+        bvh = read_bvh(path)
+    except AnrError as refusal:
+        assert "mutated.bvh is malformed: line " in refusal.message and refusal.hint
+        return
+    positions, _ = pose_skeleton(bvh)
+    assert positions.shape == (bvh.frame_count, len(bvh.joint_names), 3)
+    write_bvh_file(path, bvh)
+    np.testing.assert_array_equal(read_bvh(path).values, bvh.values)
+
+
+@settings(max_examples=100, deadline=None)
+@given(noise=st.binary(max_size=400))
+def test_random_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, noise: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "noise.bvh"
+    for start in (b"", b"HIERARCHY\n", ARM.encode()[:-30]):
+        path.write_bytes(start + noise)
+        try:
+            assert read_bvh(path).frame_count == 2       # noise may happen to be numbers
+        except AnrError as refusal:
+            assert "line " in refusal.message
+
+
+HOSTILE = {
+    "a frame count nobody has": ARM.replace("Frames: 2", "Frames: 1000000000000"),
+    "many frames promised": ARM.replace("Frames: 2", "Frames: 2000000"),
+    "one endless word": ARM + "1" * 8_000_000,
+    "one endless line": ARM.replace("1 2 3 0", "7 " * 4_000_000 + "0", 1),
+    "a line of joints": "HIERARCHY\nROOT a { OFFSET 0 0 0 " + "JOINT b { OFFSET 0 0 0 " * 100_000,
+    "many joints that hardly move": "HIERARCHY\nROOT a\n{\nOFFSET 0 0 0\nCHANNELS 1 Xrotation\n"
+                                    + "JOINT b\n{\nOFFSET 0 0 0\n}\n" * 1900
+                                    + "}\nMOTION\nFrames: 1000000\nFrame Time: 0.01\n" + "1\n" * 50_000,
+    "channels without end": ARM.replace("CHANNELS 3", "CHANNELS 999999999"),
+    "empty lines": "\n" * 1_000_000,
+    "closing braces": "HIERARCHY\n" + "}\n" * 100_000,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_files_are_refused_within_bounded_memory_and_time(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "hostile.bvh"
+    path.write_text(text)
+    tracemalloc.start()
+    started = time.process_time()
+    try:
+        with pytest.raises(AnrError, match="line "):
+            read_bvh(path)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 200 * 2**20                            # 20 million values are 160 MB
+    assert time.process_time() - started < 60            # it ends: tracing makes all of it slow
+
+
+def test_all_frames_may_stand_on_one_line_of_any_length() -> None:
+    count = 200_000                                      # longer than what is taken apart at once
+    text = ARM[:ARM.index("Frames")] + f"Frames: {count}\nFrame Time: 0.01\n" + "1 2 3 0 0 0 0 0 5 " * count
+    bvh = parse_bvh(text)
+    assert bvh.values.shape == (count, 9) and (bvh.values == [1, 2, 3, 0, 0, 0, 0, 0, 5]).all()
+
+
+def test_joints_out_of_order_cannot_be_written(tmp_path: Path) -> None:
+    bvh = parse_bvh(ARM)
+    shuffled = replace(bvh, joint_names=("a", "b", "c"), parents=np.array([-1, 0, -1]), offsets=np.zeros((3, 3)),
+                       channels=((), (), ()), end_sites=(), values=np.zeros((1, 0)))
+    write_bvh_file(tmp_path / "two_roots.bvh", shuffled)
+    with pytest.raises(AnrError, match="a second ROOT"):
+        read_bvh(tmp_path / "two_roots.bvh")
+    with pytest.raises(ValueError, match="depth-first"):
+        write_bvh_file(tmp_path / "a.bvh", replace(shuffled, parents=np.array([-1, -1, 0])))

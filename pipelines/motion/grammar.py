@@ -177,7 +177,7 @@ class Parser:
         words, line = self._next("Frames:")
         text = " ".join(words)
         head, _, tail = text.partition(":")
-        if head.strip().lower() != "frames" or not tail.strip().isdecimal() or len(tail.strip()) > 12:
+        if head.strip().lower() != "frames" or not tail.strip().isdecimal() or len(tail.strip()) > 18:
             raise Malformed(line, f"expected 'Frames: N', found '{_short(text)}'")
         frame_count = int(tail)
         if frame_count < 1:

@@ -12,17 +12,18 @@ import numpy as np
 
 from pipelines.core.errors import AnrError
 from pipelines.motion.bvh import BvhFile
+from pipelines.motion.topology import limbs_of
 
 SIDES = ("L", "R")
 # Names after the side and all separators are taken off, most telling first. "shoulder" is the collar bone in some
 # rigs and the shoulder joint in others: it is the joint only where nothing better names it.
 PARTS: dict[str, tuple[str, ...]] = {
-    "hip": ("upperleg01", "upleg", "upperleg", "thigh", "hip", "femur"),
+    "hip": ("upperleg01", "upleg", "upperleg", "thigh", "thighbend", "hip", "femur"),
     "knee": ("lowerleg01", "knee", "lowleg", "lowerleg", "calf", "shin", "leg", "tibia"),
-    "ankle": ("foot", "ankle"),
-    "toe": ("toebase", "toe", "toes", "ball", "toe0"),
-    "shoulder": ("upperarm01", "arm", "upperarm", "uparm", "humerus", "shoulder"),
-    "elbow": ("lowerarm01", "forearm", "elbow", "lowerarm", "lowarm", "radius"),
+    "ankle": ("ankle", "foot"),
+    "toe": ("toebase", "toe", "toes", "ball", "toe0", "foot"),
+    "shoulder": ("upperarm01", "arm", "upperarm", "uparm", "uarm", "humerus", "shldrbend", "shldr", "shoulder"),
+    "elbow": ("lowerarm01", "forearm", "forearmbend", "elbow", "lowerarm", "lowarm", "farm", "radius"),
     "wrist": ("wrist", "hand"),
     "collar": ("clavicle", "collar", "collarbone", "shoulder"),
 }
@@ -41,11 +42,12 @@ class JointMap:
     joints: dict[str, int]
     spine: tuple[int, ...]              # from above the hips up to the chest, which carries the arms
     neck: tuple[int, ...]               # from above the chest up to below the head
+    found_by: str = "names"             # or "the shape of the skeleton"
 
     def described(self, bvh: BvhFile) -> str:
         """One line for the person: which joint was taken for what."""
-        pairs = [f"{part}={bvh.joint_names[j]}" for part, j in self.joints.items()]
-        return ", ".join(pairs)
+        how = "" if self.found_by == "names" else f" (found by {self.found_by})"
+        return _described(self.joints, bvh) + how
 
 
 def match_joints(bvh: BvhFile, mended: Mapping[str, str] | None = None) -> JointMap:
@@ -64,15 +66,22 @@ def match_joints(bvh: BvhFile, mended: Mapping[str, str] | None = None) -> Joint
             found = _first(plain, side, names)
             if found is not None:
                 joints[f"{part}.{side}"] = found
-        if joints.get(f"collar.{side}") == joints.get(f"shoulder.{side}"):
-            joints.pop(f"collar.{side}", None)
-    joints = _mended(joints, bvh, mended or {})
-    missing = [f"{part}.{side}" for part in NEEDED for side in SIDES if f"{part}.{side}" not in joints]
+        for part, nearer in (("collar", "shoulder"), ("toe", "ankle")):     # one name may mean either
+            if joints.get(f"{part}.{side}") == joints.get(f"{nearer}.{side}"):
+                joints.pop(f"{part}.{side}", None)
+    joints, found_by = _mended(joints, bvh, mended or {}), "names"
+    if _missing(joints):
+        by_shape = limbs_of(bvh)
+        if by_shape is not None:
+            joints, found_by = _mended(by_shape, bvh, mended or {}), "the shape of the skeleton"
+    missing = _missing(joints)
     if missing:
         named = ", ".join(bvh.joint_names[:12]) + (", ..." if len(bvh.joint_names) > 12 else "")
         raise AnrError(f"This skeleton has no joint that is known as {', '.join(missing)}; it has: {named}.",
-                       hint="Rename its joints as in CMU or Mixamo files, for example LeftUpLeg, LeftLeg, LeftFoot, "
-                            "LeftArm, LeftForeArm, LeftHand.")
+                       hint='Say which joint is which in a file for --joint-map: {"knee.L": "NAME OF THE JOINT", ...}.')
+    if len({joints[f"{part}.{side}"] for part in NEEDED for side in SIDES}) < len(NEEDED) * len(SIDES):
+        raise AnrError(f"One joint of this skeleton is taken for two parts: {_described(joints, bvh)}.",
+                       hint="Mend it in a file for --joint-map.")
     joints.setdefault("hips", _common_ancestor(bvh, joints["hip.L"], joints["hip.R"]))
     chest = _common_ancestor(bvh, joints["shoulder.L"], joints["shoulder.R"])
     spine = tuple(_path(bvh, joints["hips"], chest)) or (joints["hips"],)
@@ -83,7 +92,15 @@ def match_joints(bvh: BvhFile, mended: Mapping[str, str] | None = None) -> Joint
             neck = tuple(from_chest[:-1])
         else:                                            # a head that does not hang from the chest is none we can use
             del joints["head"]
-    return JointMap(joints, spine, neck)
+    return JointMap(joints, spine, neck, found_by)
+
+
+def _missing(joints: Mapping[str, int]) -> list[str]:
+    return [f"{part}.{side}" for part in NEEDED for side in SIDES if f"{part}.{side}" not in joints]
+
+
+def _described(joints: Mapping[str, int], bvh: BvhFile) -> str:
+    return ", ".join(f"{part}={bvh.joint_names[j]}" for part, j in joints.items())
 
 
 def read_joint_map(path: Path) -> dict[str, str]:
@@ -141,7 +158,7 @@ def descendants(bvh: BvhFile, joint: int) -> list[int]:
 def _plain(name: str) -> tuple[str, str]:
     """(side, bare name): "mixamorig:LeftUpLeg" -> ("L", "upleg"), "upperleg01.R" -> ("R", "upperleg01")."""
     name = re.split(r"[:|]", name)[-1]
-    name = re.sub(r"^(Bip\d+|BIP\d+|bip\d+|Character\d*|def|DEF|ORG)[ _\-.]+", "", name)
+    name = re.sub(r"^(Bip\d+|BIP\d+|bip\d+|Character\d*|def|DEF|ORG|J_Bip|joint)[ _\-.]+", "", name)
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)          # LeftUpLeg -> Left Up Leg
     spaced = re.sub(r"^([LR])(?=[A-Z][a-z])", r"\1 ", spaced)       # LHip -> L Hip
     words = [word.lower() for word in re.split(r"[ _\-.]+", spaced) if word]

@@ -21,6 +21,8 @@ from pipelines.motion.rig import UP, Rig, relative, unit
 from pipelines.motion.soles import resting_tilts
 from pipelines.motion.source import Source
 
+MOST_FRAMES = 100_000                   # an hour at 30 frames per second; some GB while it is taken over
+
 
 @dataclass(frozen=True, eq=False)
 class Retargeted:
@@ -53,6 +55,9 @@ def retarget_fully(bvh: BvhFile, body: Body, betas: np.ndarray, mended: Mapping[
     if not has_rotations(bvh):
         raise AnrError("This BVH file has positions but no rotations, so it moves nothing.",
                        hint="Export it again with rotation channels.")
+    if bvh.frame_count > MOST_FRAMES:
+        raise AnrError(f"A motion of {bvh.frame_count} frames is too long; {MOST_FRAMES} can be taken over at once.",
+                       hint="Cut it into parts, or export it at a lower frame rate.")
     source, rig = Source.open(bvh, mended), Rig.of(body, betas)
     ours = _is_our_skeleton(bvh, body)
     if ours:
