@@ -1,20 +1,22 @@
 """Stage 6, `anr keyframes`: the few frames that teach the texture.
 
     keyframes.json    {"frames": capture indices in the order they were chosen, "coverage": share of the silhouettes'
-                      union reached with each, "surface": the same for the body's surface}
+                      union reached with each, "surface": the same for the body's surface, "even": {"coverage",
+                      "surface"} of as many frames at even spacing}
     keyframes.jpg     contact sheet: under each frame, what it added
-    coverage.png      the curve of both
+    coverage.png      the curves of both, beside those of even spacing
 
 The paper (section 3.4) adds frames greedily so that the union of silhouettes grows most, under 10 % of the training
-frames. A silhouette does not tell front from back, so the union of surface seen counts as well, the face most.
-Frames that are blurred, in fast motion, fitted badly or partly hidden (a ball before the body) count less, and
-keyframes keep a distance in time: otherwise one swift kick, with its many silhouettes, takes half of them.
+frames. A silhouette does not tell front from back, so the union of surface seen, cell by cell of the texture and by how
+squarely it is seen, counts as well, the face most. Frames that are blurred, in fast motion, fitted badly or partly
+hidden (a ball before the body) count less, of frames that add the same the sharpest is taken, and keyframes keep a
+distance in time: otherwise one swift kick, with its many silhouettes, takes half of them.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,24 +26,21 @@ import numpy as np
 from pipelines.core.errors import AnrError
 from pipelines.core.mapcache import read_maps
 from pipelines.core.options import option
-from pipelines.core.records import BodyFit, SurfaceMaps
+from pipelines.core.records import BodyFit
 from pipelines.core.split import split_frames
 from pipelines.core.stage import Job, Outcome, Stage
 from pipelines.core.storage import read_fit, write_json
+from pipelines.keyframing.covering import Wishes, evenly, greedy_cover, reached
+from pipelines.keyframing.views import MEASURES, Views, stacked, surface_weights
 
 SHARE = 0.08                            # of the training frames, when no number is given
 LIMIT = 0.10                            # the paper's bound
 FEWEST = 4
-MOST_CANDIDATES = 400                   # longer recordings are thinned out evenly
-CELLS, CELL_M = 64, 0.04                # person-centred grid of silhouettes, 2.56 m wide, the root joint in the middle
-SURFACE_WEIGHT = 2.0                    # of the surface against the silhouettes
-FACE_WEIGHT = 4.0                       # of the face's surface against its area
+CANDIDATES = 2000                       # longer recordings are thinned out evenly to so many ...
+CHOICE = 4                              # ... or to so many times the number of keyframes
 GAP_SHARE = 0.3                         # of the mean distance between keyframes: how close two may come
-ODD_LEVELS = 40.0                       # of 255: so far from the usual colour, something else is in the way
-LEAST_TRUST = 0.2                       # a frame is never worth less than this
-
-
-MEASURES = ("both", "silhouette", "surface")
+TIE = 0.01                              # gains that differ by less than this share are the same; the sharpest wins
+SOMEBODY, FULL = 0.5, 0.98              # alpha from which a pixel is somebody; share of the picture that is too much
 
 
 @dataclass(frozen=True)
@@ -52,25 +51,15 @@ class KeyframeOptions:
     add: str = option("", "Frames that must be among them, by number: 12,40,41.")
     drop: str = option("", "Frames that must not be among them, by number.")
     measure: str = option("both", f"What the chosen frames should cover: {', '.join(MEASURES)} (silhouette is the "
-                                  "paper's).")
-
-
-@dataclass(frozen=True, eq=False)
-class Views:
-    """What each candidate frame shows, 0..1."""
-
-    silhouette: np.ndarray              # (N, CELLS * CELLS) alpha around the root joint
-    surface: np.ndarray                 # (N, T) how large each triangle is seen, of the largest in the clip
-    trust: np.ndarray                   # (N,) how sharp, still and well fitted it is against the typical frame
+                                  "paper's; surface goes by how squarely each part is seen).")
 
 
 def run(job: Job) -> Outcome:
-    from pipelines.media.images import shows_somebody
+    from pipelines.media.recording import Recording
 
-    fit = read_fit(job.inputs["fit"] / "fit.npz")
+    recording, fit = Recording(job.inputs["capture"]), read_fit(job.inputs["fit"] / "fit.npz")
     train = split_frames(len(fit.frame_index)).train
-    seen = np.array([shows_somebody(job.inputs["matte"] / "alpha" / f"{k:05d}.png") for k in train], bool)
-    usable = train[fit.ok[train] & seen]
+    usable = usable_frames(job, recording.camera.height, recording.camera.width, fit, train)
     added, dropped = (frame_numbers(text, len(fit.frame_index)) for text in (job.options.add, job.options.drop))
     refuse_unusable(added, dropped, train, usable)
     usable = usable[~np.isin(usable, dropped)]
@@ -78,22 +67,51 @@ def run(job: Job) -> Outcome:
     if count >= LIMIT * len(train):
         job.progress.warn(f"{count} keyframes are {100 * count / len(train):.0f} % of the {len(train)} training "
                           "frames; the paper stays under 10 %.")
-    candidates = np.union1d(usable[thinned(len(usable), max(MOST_CANDIDATES, count))], added).astype(int)
-    views = collect_views(job, fit, candidates)
-    quality, weights = stacked(views, job.options.measure)
-    order, _ = greedy_cover(quality, weights, count, candidates, gap=GAP_SHARE * len(train) / count,
-                            first=[int(np.searchsorted(candidates, frame)) for frame in added])
-    frames = [int(candidates[k]) for k in order]
-    coverage = reached(views.silhouette, np.ones(views.silhouette.shape[1]), order)
-    surface = reached(views.surface, surface_weights(), order)
+    candidates = np.union1d(usable[thinned(len(usable), max(CANDIDATES, CHOICE * count))], added).astype(int)
+    views = collect_views(job, recording, fit, candidates)
+    order = chosen_rows(views, candidates, job.options.measure, count, GAP_SHARE * len(train) / count, added)
+    frames = [int(candidates[row]) for row in order]
+    shares, even = coverage(views, order), even_coverage(views, count)
     write_json(job.folder / "keyframes.json", {
-        "frames": frames, "coverage": [round(c, 4) for c in coverage], "surface": [round(s, 4) for s in surface]})
-    _write_sheet(job, frames, {"silhouette": coverage, "surface": surface})
-    _write_curve(job.folder / "coverage.png", {"silhouettes": coverage, "surface": surface})
-    job.progress.note(f"{count} keyframes of {len(train)} training frames show {100 * coverage[-1]:.0f} % of the "
-                      f"silhouettes and {100 * surface[-1]:.0f} % of the surface that was seen.")
-    return Outcome({"keyframes": float(count), "coverage": coverage[-1], "surface": surface[-1]},
+        "frames": frames, **{name: _rounded(share) for name, share in shares.items()},
+        "even": {name: round(share[-1], 4) for name, share in even.items()}})
+    _write_pictures(job, recording, frames, shares, even)
+    job.progress.note(f"{count} keyframes of {len(train)} training frames show {100 * shares['coverage'][-1]:.0f} % of "
+                      f"the silhouettes and {100 * shares['surface'][-1]:.0f} % of the surface that was seen; at even "
+                      f"spacing they would show {100 * even['coverage'][-1]:.0f} % and "
+                      f"{100 * even['surface'][-1]:.0f} %.")
+    return Outcome({"keyframes": float(count), "coverage": shares["coverage"][-1], "surface": shares["surface"][-1],
+                    "even_coverage": even["coverage"][-1], "even_surface": even["surface"][-1]},
                    {"sheet": "keyframes.jpg", "curve": "coverage.png"})
+
+
+def usable_frames(job: Job, height: int, width: int, fit: BodyFit, train: np.ndarray) -> np.ndarray:
+    """Training frames with a trusted fit and somebody in the matte; AnrError where there are none, or where mattes are
+    of another size than the recording; a warning of mattes that are full."""
+    folder = job.inputs["matte"] / "alpha"
+    trusted = train[fit.ok[train]]
+    shares = np.array(list(_side_by_side(lambda k: matte_share(folder / f"{k:05d}.png", (height, width)), trusted)))
+    empty, full = trusted[shares == 0], trusted[shares > FULL]
+    if len(full):
+        job.progress.warn(f"The mattes of {len(full)} frames are full (first: {full[0]}), so they show no outline of a "
+                          "person and do not teach.")
+    usable = trusted[(shares > 0) & (shares <= FULL)]
+    if not len(usable):
+        raise AnrError(f"No training frame can be a keyframe: of {len(train)}, {len(train) - len(trusted)} have no fit "
+                       f"to trust, {len(empty)} an empty matte and {len(full)} a full one.",
+                       hint="Look at the fit's overlay and the mattes' sheet, then record again or pass --mattes.")
+    return usable
+
+
+def matte_share(matte: Path, size: tuple[int, int]) -> float:
+    """Which share of the picture is somebody; AnrError where the matte is not of size (height, width)."""
+    from pipelines.media.images import read_alpha
+
+    alpha = read_alpha(matte)
+    if alpha.shape != size:
+        raise AnrError(f"The matte {matte.name} is {alpha.shape[1]}x{alpha.shape[0]} pixels, the recording "
+                       f"{size[1]}x{size[0]}.", hint="Run `anr matte` again.")
+    return float((alpha > SOMEBODY).mean())
 
 
 def frame_numbers(text: str, total: int) -> list[int]:
@@ -122,185 +140,56 @@ def refuse_unusable(added: list[int], dropped: list[int], train: np.ndarray, usa
 def keyframe_count(asked: int, training: int, usable: int, added: int = 0) -> int:
     """How many to choose; AnrError where that many frames cannot be had.
 
-    added  how many the person named; they count
+    usable  training frames that may be chosen; added  how many the person named; they count
     """
+    if asked < 0:
+        raise AnrError(f"{asked} keyframes asked for.", hint="Use --count with a number above 0, or leave it away.")
     if asked and added > asked:
         raise AnrError(f"{added} frames are to be added, but only {asked} keyframes asked for.",
                        hint=f"Pass --count {added} or more, or leave --count away.")
-    if asked < 0 or asked > usable or usable == 0:
-        raise AnrError(f"{asked or FEWEST} keyframes asked for, but {usable} of the {training} training frames have a "
-                       "fit to trust.",
-                       hint=f"Pass --count {usable}." if usable else "Look at the fit's overlay, then record again.")
+    if asked > usable or usable == 0:
+        raise AnrError(f"{asked or FEWEST} keyframes asked for, but {usable} of the {training} training frames can be "
+                       "one (a fit to trust, somebody in the matte, not dropped).",
+                       hint=f"Pass --count {usable}." if usable else "Leave some out of --drop.")
     if asked:
         return asked
     return min(usable, max(FEWEST, round(SHARE * training), added))
 
 
-def greedy_cover(quality: np.ndarray, weights: np.ndarray, count: int, times: np.ndarray | None = None,
-                 gap: float = 0.0, first: Sequence[int] = ()) -> tuple[list[int], list[float]]:
-    """Rows chosen one by one, each the one that adds most to what the chosen rows together cover.
-
-    quality  (N, E) 0..1: how well row n covers element e; together rows cover an element as well as the best of them
-    weights  (E,) what each element is worth
-    times    (N,) when each row is; rows closer than `gap` to a chosen one wait until no other is left
-    first    rows that are chosen before any other; they count
-    returns  `count` rows in order of choice, and the covered weight after each. Covering so is submodular, so
-             without a gap this is at least 63 % of the best choice (Nemhauser, Wolsey and Fisher 1978)
-    """
-    if quality.ndim != 2 or weights.shape != quality.shape[1:] or not 0 < count <= len(quality):
-        raise ValueError(f"cannot choose {count} of quality {quality.shape} with weights {weights.shape}")
-    covered = np.zeros(quality.shape[1], quality.dtype)
-    order: list[int] = []
-    values: list[float] = []
-    # gains only shrink, so a row whose old gain is below the best new one need not be looked at again
-    bound = quality @ weights
-    for step in range(count):
-        free = np.ones(len(quality), bool)
-        free[order] = False
-        if times is not None and order:
-            apart = free & (np.abs(times[:, None] - times[order]).min(axis=1) >= gap)
-            free = apart if apart.any() else free
-        best, best_gain = (int(first[step]), np.inf) if step < len(first) else (-1, -1.0)
-        for row in np.argsort(-np.where(free, bound, -np.inf), kind="stable")[:free.sum()]:
-            if bound[row] <= best_gain:
-                break
-            bound[row] = np.maximum(quality[row] - covered, 0) @ weights
-            if bound[row] > best_gain:
-                best, best_gain = int(row), float(bound[row])
-        order.append(best)
-        covered = np.maximum(covered, quality[best])
-        values.append(float(covered @ weights))
-    return order, values
+def chosen_rows(views: Views, candidates: np.ndarray, measure: str, count: int, gap: float,
+                added: Sequence[int] = ()) -> list[int]:
+    """Rows of the candidates (N,) in order of choice: the added frames, then greedily, `gap` frames apart."""
+    quality, weights = stacked(views, measure)
+    first = [int(np.searchsorted(candidates, frame)) for frame in added]
+    return greedy_cover(quality, weights, count, Wishes(first, candidates, gap, views.sharpness, TIE))[0]
 
 
-def reached(quality: np.ndarray, weights: np.ndarray, order: list[int]) -> list[float]:
-    """Share of what all rows cover that the first 1, 2, ... rows of `order` cover."""
-    everything = float(quality.max(axis=0) @ weights)
-    together = np.maximum.accumulate(quality[order], axis=0) @ weights
-    return [float(value) / everything if everything > 0 else 0.0 for value in together]
+def coverage(views: Views, order: Sequence[int]) -> dict[str, list[float]]:
+    """Shares of the silhouettes' union ("coverage") and of the surface ("surface") that 1, 2, ... rows show."""
+    everywhere = np.ones(views.silhouette.shape[1])
+    return {"coverage": reached(views.silhouette, everywhere, order),
+            "surface": reached(views.surface, surface_weights(), order)}
 
 
-def stacked(views: Views, measure: str = "both") -> tuple[np.ndarray, np.ndarray]:
-    """Quality (N, E) and weights (E,) of silhouettes and surface together, each worth its share.
-
-    measure  one of MEASURES: "silhouette" or "surface" leave the other one out
-    """
-    if measure not in MEASURES:
-        raise AnrError(f"--measure {measure} is not known.", hint=f"Choose one of {', '.join(MEASURES)}.")
-    quality = np.concatenate([views.silhouette, views.surface], axis=1) * views.trust[:, None]
-    silhouette = np.full(views.silhouette.shape[1], 1 / max(float(views.silhouette.max(axis=0).sum()), 1e-6))
-    worth_silhouette, worth_surface = measure != "surface", SURFACE_WEIGHT * (measure != "silhouette")
-    weights = np.concatenate([worth_silhouette * silhouette, worth_surface * surface_weights()])
-    return quality.astype(np.float32), weights.astype(np.float32)
+def even_coverage(views: Views, count: int) -> dict[str, list[float]]:
+    """What 1, 2, ... `count` candidates at even spacing cover."""
+    sets = [coverage(views, evenly(len(views.trust), k)) for k in range(1, count + 1)]
+    return {name: [each[name][-1] for each in sets] for name in ("coverage", "surface")}
 
 
-def surface_weights() -> np.ndarray:
-    """(T,) what seeing each triangle is worth: its area, the face's more; they sum to 1."""
-    from pipelines.body.model import load_body
-
-    body = load_body()
-    a, b, c = (body.verts[body.faces[:, k]] for k in range(3))
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-    weights = area * np.where(body.face_region == body.region_names.index("face"), FACE_WEIGHT, 1.0)
-    return weights / weights.sum()
-
-
-def collect_views(job: Job, fit: BodyFit, frames: np.ndarray) -> Views:
-    """Silhouette, surface and trust of every candidate."""
-    from pipelines.body.model import load_body
-    from pipelines.geometry.cameras import project
+def collect_views(job: Job, recording: Any, fit: BodyFit, frames: np.ndarray) -> Views:
+    """Silhouette, surface and trust of every candidate (N,) of a Recording."""
+    from pipelines.keyframing.views import Glance, glance, together
     from pipelines.media.images import read_alpha
-    from pipelines.media.recording import Recording
 
-    recording = Recording(job.inputs["capture"])
-    triangles = len(load_body().faces)
-    silhouette = np.zeros((len(frames), CELLS * CELLS), np.float32)
-    seen = np.zeros((len(frames), triangles), np.float32)
-    colours = np.full((len(frames), triangles, 3), np.nan, np.float32)
-    edges, agreement = np.zeros(len(frames)), np.zeros(len(frames))
-    for n, frame in enumerate(job.progress.track(frames, "Looking at frames", len(frames))):
-        alpha = read_alpha(job.inputs["matte"] / "alpha" / f"{frame:05d}.png")
-        root = fit.joints_m[frame, 0]
-        px_per_m = recording.camera.K[1, 1] / max(root[2], 0.2)
-        silhouette[n] = centred_silhouette(alpha, project(root, recording.camera), px_per_m).ravel()
-        image = recording.image(int(frame))
-        edges[n] = edge_strength(image, alpha)
-        maps = read_maps(job.inputs["raster"] / "maps" / f"{frame:05d}.maps")
-        agreement[n] = overlap(alpha, maps)
-        pixels, colours[n] = triangle_colours(image, maps, triangles)
-        seen[n] = pixels / px_per_m**2
-    largest = np.percentile(seen, 98, axis=0)
-    surface = np.clip(seen / np.maximum(largest, 1e-9), 0, 1) * (largest > 0)
-    speed = np.percentile(np.linalg.norm(np.gradient(fit.joints_m, axis=0), axis=-1), 95, axis=1)[frames]
-    hidden = odd_triangles(colours)
-    hidden_share = (hidden * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1e-9)
-    trust = _against_typical(edges) * _against_typical(agreement)**2 * _against_typical(1 / (speed + 1e-3)) \
-        * np.clip(1 - 4 * (hidden_share - hidden_share.min()), 0, 1)
-    surface[hidden] = 0
-    return Views(silhouette, surface, np.clip(trust, LEAST_TRUST, 1))
+    def look(frame: int) -> Glance:
+        return glance(recording.image(frame), read_alpha(job.inputs["matte"] / "alpha" / f"{frame:05d}.png"),
+                      read_maps(job.inputs["raster"] / "maps" / f"{frame:05d}.maps"), recording.camera,
+                      fit.joints_m[frame, 0])
 
-
-def triangle_colours(image: np.ndarray, maps: SurfaceMaps, triangles: int) -> tuple[np.ndarray, np.ndarray]:
-    """How many pixels each triangle has (T,) and their mean colour (T, 3) in 0..255, NaN where it has none."""
-    x0, y0, x1, y1 = maps.box
-    index, values = maps.face_index[maps.inside], image[y0:y1, x0:x1][maps.inside]
-    pixels = np.bincount(index, minlength=triangles)
-    total = np.stack([np.bincount(index, weights=values[:, c], minlength=triangles) for c in range(3)], axis=-1)
-    return pixels, np.where(pixels[:, None] > 0, total / np.maximum(pixels, 1)[:, None], np.nan)
-
-
-def odd_triangles(colours: np.ndarray) -> np.ndarray:
-    """(N, T) bool: where a frame shows a triangle in a colour far from its usual one; something else is in the way.
-
-    colours  (N, T, 3) in 0..255, NaN where a frame does not show the triangle
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)         # triangles that no frame shows
-        usual = np.nanmedian(colours, axis=0)
-        difference = np.abs(colours - usual).max(axis=2)
-        typical = np.nanmedian(difference, axis=0)
-    return np.nan_to_num(difference, nan=0.0) > np.maximum(ODD_LEVELS, 4 * np.nan_to_num(typical))
-
-
-def _against_typical(values: np.ndarray) -> np.ndarray:
-    """Each value over the median, at most 1."""
-    return np.clip(values / max(float(np.median(values)), 1e-9), 0, 1)
-
-
-def overlap(alpha: np.ndarray, maps: SurfaceMaps) -> float:
-    """Intersection over union of the matte and the fitted body's silhouette."""
-    x0, y0, x1, y1 = maps.box
-    common = float(alpha[y0:y1, x0:x1][maps.inside].sum())
-    return common / max(float(alpha.sum()) + float(maps.inside.sum()) - common, 1e-9)
-
-
-def centred_silhouette(alpha: np.ndarray, root_px: np.ndarray, px_per_m: float) -> np.ndarray:
-    """(CELLS, CELLS) float32: the matte on a grid of CELL_M cells with the root joint in its middle."""
-    import cv2
-
-    step = CELL_M * px_per_m            # pixels per cell
-    if not np.isfinite(root_px).all() or step <= 0:
-        return np.zeros((CELLS, CELLS), np.float32)
-    if step > 1:
-        alpha = cv2.blur(alpha, (round(step) // 2 * 2 + 1,) * 2)     # odd, so that nothing moves
-    corner = np.asarray(root_px) - CELLS / 2 * step
-    # cell (i, j) has its centre at corner + (j + 0.5, i + 0.5) * step; OpenCV counts from pixel centres
-    to_picture = np.array([[step, 0, corner[0] + step / 2 - 0.5], [0, step, corner[1] + step / 2 - 0.5]])
-    return cv2.warpAffine(alpha, to_picture, (CELLS, CELLS), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-
-
-def edge_strength(image: np.ndarray, alpha: np.ndarray) -> float:
-    """How sharp the person is: mean absolute Laplacian of the grey picture where the matte is solid."""
-    import cv2
-
-    rows, columns = np.flatnonzero((alpha > 0.95).any(axis=1)), np.flatnonzero((alpha > 0.95).any(axis=0))
-    if not len(rows):
-        return 0.0
-    part = np.s_[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
-    grey = cv2.cvtColor(np.ascontiguousarray(image[part]), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    smooth = cv2.GaussianBlur(grey, (0, 0), 1)  # coding noise is not sharpness
-    solid = cv2.erode((alpha[part] > 0.95).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
-    return float(np.abs(cv2.Laplacian(smooth, cv2.CV_32F))[solid].mean()) if solid.any() else 0.0
+    glances = list(job.progress.track(_side_by_side(look, frames), "Looking at frames", len(frames)))
+    speed_m = np.percentile(np.linalg.norm(np.gradient(fit.joints_m, axis=0), axis=-1), 95, axis=1)[frames]
+    return together(glances, speed_m)
 
 
 def thinned(total: int, most: int) -> np.ndarray:
@@ -308,41 +197,42 @@ def thinned(total: int, most: int) -> np.ndarray:
     return np.unique(np.round(np.linspace(0, total - 1, min(total, most))).astype(int))
 
 
-def _write_sheet(job: Job, frames: list[int], shares: Mapping[str, list[float]]) -> None:
-    """The chosen frames in order of choice; under each its number and what it added to either measure."""
+def _side_by_side(work: Callable[[int], Any], frames: Iterable[int]) -> Iterator[Any]:
+    """What `work` makes of each frame, in order, on two threads or more: reading pictures lets others run."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(min(4, max(2, os.cpu_count() or 2))) as pool:
+        yield from pool.map(work, [int(frame) for frame in frames])
+
+
+def _write_pictures(job: Job, recording: Any, frames: list[int], shares: Mapping[str, list[float]],
+                    even: Mapping[str, list[float]]) -> None:
+    from pipelines.keyframing.pictures import contact_sheet, coverage_curve
     from pipelines.media.images import read_alpha, write_image
-    from pipelines.media.recording import Recording
-    from pipelines.media.sheets import caption, fit_height, tile
 
-    recording = Recording(job.inputs["capture"])
-    gains = {name: np.diff(share, prepend=0.0) for name, share in shares.items()}
-    pictures = []
-    for n, frame in enumerate(frames):
-        alpha, image = read_alpha(job.inputs["matte"] / "alpha" / f"{frame:05d}.png"), recording.image(frame)
-        rows, columns = np.flatnonzero((alpha > 0.1).any(axis=1)), np.flatnonzero((alpha > 0.1).any(axis=0))
-        if len(rows):
-            part = np.s_[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
-            image, alpha = image[part], alpha[part]
-        cut = np.round(image * alpha[..., None] + 128 * (1 - alpha[..., None])).astype(np.uint8)
-        told = [f"{name} +{100 * gain[n]:.1f} %" for name, gain in gains.items()]
-        pictures.append(caption(fit_height(cut, 320), [f"frame {frame}", *told]))
-    write_image(job.folder / "keyframes.jpg", tile(pictures, columns=8))
+    told = {"silhouette": "coverage", "surface": "surface"}
+    shown = [(k, recording.image(k), read_alpha(job.inputs["matte"] / "alpha" / f"{k:05d}.png")) for k in frames]
+    write_image(job.folder / "keyframes.jpg", contact_sheet(shown, {name: shares[key] for name, key in told.items()}))
+    write_image(job.folder / "coverage.png", coverage_curve(*({name: of[key] for name, key in told.items()}
+                                                              for of in (shares, even))))
 
 
-def _write_curve(path: Path, shares: Mapping[str, list[float]]) -> None:
-    """Share covered after each keyframe, in per cent."""
-    from pipelines.media.images import write_image
-    from pipelines.media.plots import curves
+def _rounded(shares: Sequence[float]) -> list[float]:
+    return [round(share, 4) for share in shares]
 
-    write_image(path, curves({name: 100 * np.array(share) for name, share in shares.items()},
-                             "covered after so many keyframes, %"))
+
+def check(options: KeyframeOptions) -> None:
+    """AnrError for a measure that there is not."""
+    if options.measure not in MEASURES:
+        raise AnrError(f"--measure {options.measure} is not known.", hint=f"Choose one of {', '.join(MEASURES)}.")
 
 
 def _estimate_s(inputs: Mapping[str, Path], options: Any) -> float:
     from pipelines.core.storage import read_json
 
-    return 2 + 0.06 * min(MOST_CANDIDATES, len(read_json(inputs["capture"] / "capture.json")["times_s"]))
+    total = len(read_json(inputs["capture"] / "capture.json")["times_s"])
+    return 2 + 0.004 * total + 0.03 * min(max(CANDIDATES, CHOICE * SHARE * total), total)
 
 
-STAGE = Stage(name="keyframes", version=2, doing="Choosing keyframes", Options=KeyframeOptions, run=run,
-              inputs=("capture", "fit", "raster", "matte"), estimate_s=_estimate_s)
+STAGE = Stage(name="keyframes", version=3, doing="Choosing keyframes", Options=KeyframeOptions, run=run,
+              inputs=("capture", "fit", "raster", "matte"), estimate_s=_estimate_s, check=check)

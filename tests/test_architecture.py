@@ -17,7 +17,8 @@ STAGES = {"capture", "keypoints", "fit", "rasterize", "matte", "keyframes", "tra
 
 # Who may import whom, all ways written out; a part may always import itself.
 BASE = {"core", "geometry", "media", "body"}
-SIBLINGS = {"sources", "studio", "rasterizers", "detectors", "matting", "fitting", "renderers", "metrics", "motion"}
+SIBLINGS = {"sources", "studio", "rasterizers", "detectors", "matting", "fitting", "renderers", "metrics", "motion",
+            "keyframing"}
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "geometry": {"core"},

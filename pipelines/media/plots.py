@@ -22,51 +22,107 @@ class Backdrop:
     limit: float = float("nan")         # NaN = none
 
 
-def curves(lines: Mapping[str, np.ndarray], title: str, backdrop: Backdrop | None = None) -> np.ndarray:
+def curves(lines: Mapping[str, np.ndarray], title: str, backdrop: Backdrop | None = None,
+           beside: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
     """Several curves with a legend, over 1, 2, ... or over the time of a backdrop.
 
     lines    name -> (N,) values from 0 up; values that are not finite are left out
+    beside   the same, drawn thin to compare with: the first in the ink of the first line, and so on
     returns  (300, 960, 3) uint8
     """
+    beside = beside or {}
+    if not lines or any(np.ndim(values) != 1 or not len(values) for values in (*lines.values(), *beside.values())):
+        shapes = {k: np.shape(v) for k, v in {**lines, **beside}.items()}
+        raise ValueError(f"expected named (N,) values, got {shapes}")
+    panel = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    frame = _frame([*lines.values(), *beside.values()], backdrop)
+    _draw_grid(panel, frame, backdrop)
+    _write(panel, title, (LEFT, 22))
+    legend = []
+    for thin, group in ((True, beside), (False, lines)):
+        for k, (name, values) in enumerate(group.items()):
+            ink = INKS[k % len(INKS)]
+            _draw_line(panel, frame, np.asarray(values, float), ink, thin)
+            legend += [] if thin else [(name, ink)]
+    if len(legend) > 1 or backdrop is None:
+        _write_legend(panel, legend)
+    return panel
+
+
+def nice_ticks(top: float, most: int = 5) -> np.ndarray:
+    """Round numbers from 0 to at most `top`, no more than `most`: a step of 1, 2 or 5 times a power of ten."""
+    if not top > 0 or most < 2:
+        raise ValueError(f"no {most} ticks up to {top}")
+    smallest = top / (most - 1)
+    power = 10.0 ** np.floor(np.log10(smallest))
+    step = next(power * factor for factor in (1, 2, 5, 10, 20) if int(top / (power * factor) + 1e-9) < most)
+    return step * np.arange(int(top / step + 1e-9) + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """Where values lie in the panel."""
+
+    where: np.ndarray                   # (N,) 1, 2, ... or seconds
+    top: float                          # the value at the upper edge
+
+    @property
+    def span(self) -> float:
+        return max(float(self.where[-1] - self.where[0]), 1e-9)
+
+    def at(self, x: float, value: float) -> tuple[int, int]:
+        across = (x - self.where[0]) / self.span
+        return (int(LEFT + (WIDTH - LEFT - RIGHT) * across),
+                int(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / self.top))
+
+
+def _frame(many: list[np.ndarray], backdrop: Backdrop | None) -> _Frame:
+    limit = backdrop.limit if backdrop is not None and np.isfinite(backdrop.limit) else 0.0
+    highest = max(max((float(v) for v in values if np.isfinite(v)), default=0.0) for values in many)
+    count = max(len(values) for values in many)
+    where = np.arange(1.0, count + 1) if backdrop is None else np.asarray(backdrop.times_s, float)
+    return _Frame(where, 1.08 * max(highest, limit) or 1.0)
+
+
+def _draw_grid(panel: np.ndarray, frame: _Frame, backdrop: Backdrop | None) -> None:
+    """Shades, grid, ticks and the limit."""
     import cv2
 
-    if not lines or any(np.ndim(values) != 1 or not len(values) for values in lines.values()):
-        raise ValueError(f"expected named (N,) values, got {({k: np.shape(v) for k, v in lines.items()})}")
-    panel = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
-    count = max(len(values) for values in lines.values())
-    limit = backdrop.limit if backdrop is not None and np.isfinite(backdrop.limit) else 0.0
-    highest = max(max((float(v) for v in values if np.isfinite(v)), default=0.0) for values in lines.values())
-    top = 1.08 * max(highest, limit) or 1.0
-    where = np.arange(1.0, count + 1) if backdrop is None else np.asarray(backdrop.times_s, float)
-    span = max(float(where[-1] - where[0]), 1e-9)
-
-    def at(x: float, value: float) -> tuple[int, int]:
-        across = (x - where[0]) / span
-        return int(LEFT + (WIDTH - LEFT - RIGHT) * across), int(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / top)
-
-    half = span / max(count - 1, 1) / 2
+    where, bottom = frame.where, HEIGHT - BOTTOM
+    half = frame.span / max(len(where) - 1, 1) / 2
     for x in () if backdrop is None else where[backdrop.shaded]:
-        cv2.rectangle(panel, (at(x - half, 0)[0], TOP), (at(x + half, 0)[0], HEIGHT - BOTTOM), SHADE, -1)
-    for tick in range(5):
-        height = at(where[0], top * tick / 4)[1]
+        cv2.rectangle(panel, (frame.at(x - half, 0)[0], TOP), (frame.at(x + half, 0)[0], bottom), SHADE, -1)
+    for value in nice_ticks(frame.top):
+        height = frame.at(where[0], value)[1]
         cv2.line(panel, (LEFT, height), (WIDTH - RIGHT, height), GRID, 1)
-        _write(panel, f"{top * tick / 4:.3g}", (8, height + 4))
-        x = where[0] + span * tick / 4
-        n = round(x)
-        _write(panel, f"{n}" if backdrop is None else f"{x:.1f} s",
-               (at(n, 0)[0] - 4 if backdrop is None else min(at(x, 0)[0] - 16, WIDTH - 52), HEIGHT - 12))
-    if limit:
-        cv2.line(panel, at(where[0], limit), at(where[-1], limit), LIMIT, 1)
-    _write(panel, title, (LEFT, 22))
-    for k, (name, values) in enumerate(lines.items()):
-        ink = INKS[k % len(INKS)]
-        points = [at(x, float(v)) for x, v in zip(where, values) if np.isfinite(v)]
-        cv2.polylines(panel, [np.array(points, np.int32).reshape(-1, 1, 2)], False, ink, 2, cv2.LINE_AA)
-        for point in points if count <= 60 else ():
-            cv2.circle(panel, point, 3, ink, -1, cv2.LINE_AA)
-        if len(lines) > 1 or backdrop is None:
-            _write(panel, name, (WIDTH - 150, HEIGHT - BOTTOM - 12 - 20 * (len(lines) - 1 - k)), ink)
-    return panel
+        _write(panel, f"{value:.3g}", (8, height + 4))
+    if backdrop is None:
+        ticks = nice_ticks(where[-1], 11)
+        for n in sorted({1, *(int(n) for n in ticks if n >= 1 and n == int(n))}):
+            _write(panel, f"{n}", (frame.at(n, 0)[0] - 4, HEIGHT - 12))
+    else:
+        for x in where[0] + frame.span * np.arange(5) / 4:
+            _write(panel, f"{x:.1f} s", (min(frame.at(x, 0)[0] - 16, WIDTH - 52), HEIGHT - 12))
+        if np.isfinite(backdrop.limit) and backdrop.limit:
+            cv2.line(panel, frame.at(where[0], backdrop.limit), frame.at(where[-1], backdrop.limit), LIMIT, 1)
+
+
+def _draw_line(panel: np.ndarray, frame: _Frame, values: np.ndarray, ink: tuple[int, int, int], thin: bool) -> None:
+    import cv2
+
+    points = [frame.at(x, float(v)) for x, v in zip(frame.where, values) if np.isfinite(v)]
+    cv2.polylines(panel, [np.array(points, np.int32).reshape(-1, 1, 2)], False, ink, 1 if thin else 2, cv2.LINE_AA)
+    for point in points if len(frame.where) <= 60 and not thin else ():
+        cv2.circle(panel, point, 3, ink, -1, cv2.LINE_AA)
+
+
+def _write_legend(panel: np.ndarray, legend: list[tuple[str, tuple[int, int, int]]]) -> None:
+    """Names in their inks, in the lower right corner."""
+    import cv2
+
+    widest = max(cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)[0][0] for name, _ in legend)
+    for k, (name, ink) in enumerate(legend):
+        _write(panel, name, (WIDTH - RIGHT - widest - 8, HEIGHT - BOTTOM - 12 - 20 * (len(legend) - 1 - k)), ink)
 
 
 def _write(panel: np.ndarray, text: str, at: tuple[int, int], ink: tuple[int, int, int] = TEXT) -> None:
