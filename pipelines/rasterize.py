@@ -84,7 +84,8 @@ def check_options(options: RasterOptions) -> None:
     if options.projection not in PROJECTIONS:
         raise AnrError(f"There is no projection called {options.projection!r}.",
                        hint=f"Choose one of: {', '.join(PROJECTIONS)}.")
-    load_rasterizer(options.rasterizer)
+    if options.rasterizer != "cpu":     # which runs everywhere, and takes a moment to load
+        load_rasterizer(options.rasterizer)
 
 
 def expected_bytes(draw: Callable[[int], SurfaceMaps], frames: int) -> float:

@@ -251,6 +251,23 @@ def test_surface_maps_are_the_same_through_any_backend(rasterize: Callable, came
     np.testing.assert_allclose(theirs.depth_m[same], ours.depth_m[same], atol=2e-3)
 
 
+def test_the_body_looks_the_same_through_any_backend(rasterize: Callable) -> None:
+    """All 3,658 faces of it: but for pixels that an edge passes through, the same face, UV and depth."""
+    from pipelines.body.model import load_body
+    from pipelines.rasterizers.cpu import surface_maps
+
+    body, seen = load_body(), camera_from_fov(200, 240, 40)
+    verts = body.verts * [1, -1, -1] + [0, body.verts[:, 1].mean(), 2.8]
+    ours = surface_maps(body.faces, body.uvs, body.face_uvs, verts, seen)
+    theirs = surface_maps(body.faces, body.uvs, body.face_uvs, verts, seen, None, rasterize)
+    assert ours.inside.sum() > 4000
+    assert (ours.inside != theirs.inside).sum() < 0.005 * ours.inside.sum()
+    same = ours.inside & (ours.face_index == theirs.face_index)
+    assert same.sum() > 0.97 * ours.inside.sum()
+    assert np.quantile(np.abs(ours.uv - theirs.uv)[same] * 256, 0.99) < 1 / 8
+    assert np.quantile(np.abs(ours.depth_m - theirs.depth_m)[same], 0.99) < 1e-3
+
+
 def test_faces_without_area_change_nothing(rasterize: Callable, camera: Camera) -> None:
     """A corner named twice, three corners on a line, three in one place: as if they were not there."""
     verts, faces = sphere()
