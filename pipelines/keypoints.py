@@ -123,13 +123,12 @@ def look_once(recording: Recording, follower: Follower, table: Table) -> Iterato
 def look_closely(recording: Recording, follower: Follower, table: Table) -> Iterator[int]:
     """Each frame twice, then hands and face, a few frames behind the first look; yields the rows that are done."""
     from pipelines.detectors.details import DetailReader
-    from pipelines.detectors.following import second_look
-    from pipelines.detectors.mediapipe import BodyReader
+    from pipelines.detectors.following import SecondLooks
 
-    reader, closer = BodyReader(), DetailReader()
+    again, closer = SecondLooks(recording.fps), DetailReader()
 
     def finish(row: int, image: np.ndarray, seen: Detection | None) -> int:
-        both = None if seen is None else second_look(image, seen, reader)
+        both = again.at(image, seen)
         table.add(row, image, both, closer.read(image, None if both is None else both.landmarks))
         return row
 
@@ -144,7 +143,7 @@ def look_closely(recording: Recording, follower: Follower, table: Table) -> Iter
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
-            reader.close()
+            again.close()
             closer.close()
 
 
@@ -164,5 +163,5 @@ def estimate_s(inputs: Mapping[str, Path], options: KeypointOptions) -> float:
     return 3.0 + per_frame * len(read_json(inputs["capture"] / "capture.json")["times_s"])
 
 
-STAGE = Stage(name="keypoints", version=2, doing="Finding the person", Options=KeypointOptions, run=run,
+STAGE = Stage(name="keypoints", version=3, doing="Finding the person", Options=KeypointOptions, run=run,
               inputs=("capture",), estimate_s=estimate_s)

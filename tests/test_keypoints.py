@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from pipelines.core.errors import AnrError
 from pipelines.core.records import Camera, Frame, Landmarks
 from pipelines.core.stage import Job, Progress
 from pipelines.detectors.details import FACE_POINTS, DetailReader, face_crop, hand_crop, pixels_per_m
-from pipelines.detectors.following import Follower, second_look
-from pipelines.detectors.mediapipe import MIRRORED, BodyReader, Window, whole_window
+from pipelines.detectors.following import Follower, SecondLooks
+from pipelines.detectors.mediapipe import BodyReader, Window, whole_window
+from pipelines.detectors.sides import EXCHANGED, Sides, exchanged, side_vote
 from pipelines.detectors.windows import Crop, Detection, colours
 from pipelines.keypoints import STAGE, KeypointOptions
 from pipelines.media.images import read_alpha
@@ -127,8 +129,8 @@ def test_a_mask_pasted_from_a_turned_square_covers_what_the_square_saw() -> None
 
 
 def test_mirroring_twice_gives_every_landmark_its_own_name_back() -> None:
-    assert (MIRRORED[MIRRORED] == np.arange(33)).all()
-    assert MIRRORED[11] == 12 and MIRRORED[0] == 0 and MIRRORED[31] == 32 and MIRRORED[9] == 10
+    assert (EXCHANGED[EXCHANGED] == np.arange(33)).all()
+    assert EXCHANGED[11] == 12 and EXCHANGED[0] == 0 and EXCHANGED[31] == 32 and EXCHANGED[9] == 10
 
 
 def standing(x: float, height_px: float = 100.0) -> Landmarks:
@@ -184,10 +186,11 @@ def test_colours_tell_shirts_apart_and_do_not_mind_a_larger_picture() -> None:
 
 def test_a_second_look_agrees_and_lowers_confidence_where_it_does_not(shared_data: Path) -> None:
     image = clip_images(shared_data / "videos" / "gymtrainer_bicepcurl.mp4", [0])[0]
-    follower, reader = Follower(25.0), BodyReader()
+    follower, again, reader = Follower(25.0), SecondLooks(25.0), BodyReader()
     seen = follower.see(image)
     assert seen is not None and seen.crop is not None
-    both = second_look(image, seen, reader)
+    both = again.at(image, seen)
+    assert both is not None and again.at(image, None) is None
     away = np.linalg.norm(both.landmarks.pixels - seen.landmarks.pixels, axis=1) / seen.extent
     assert away.max() < 0.05 and (away > 0).any()
     assert (both.landmarks.confidence <= 1.0).all()
@@ -197,8 +200,58 @@ def test_a_second_look_agrees_and_lowers_confidence_where_it_does_not(shared_dat
     there, here, shoulders = mirrored.landmarks, seen.landmarks, [11, 12]
     np.testing.assert_allclose(there.pixels[shoulders], here.pixels[shoulders], atol=0.05 * seen.extent)
     np.testing.assert_allclose(there.world_m[shoulders], here.world_m[shoulders], atol=0.12)
-    follower.close()
-    reader.close()
+    for each in (follower, again, reader):
+        each.close()
+
+
+def test_sides_are_exchanged_or_the_same_or_it_cannot_be_told() -> None:
+    front = standing(80.0)
+    assert side_vote(front, front, 100.0) == 1 and side_vote(exchanged(front), front, 100.0) == -1
+    profile = replace(front, pixels=front.pixels * [0.05, 1.0] + [76.0, 0.0])
+    assert side_vote(profile, profile, 100.0) == side_vote(exchanged(profile), profile, 100.0) == 0
+    half = replace(front, pixels=(front.pixels + exchanged(front).pixels) / 2)
+    assert side_vote(half, front, 100.0) == 0
+    np.testing.assert_array_equal(exchanged(exchanged(front)).world_m, front.world_m)
+
+
+def test_looks_that_are_exchanged_for_a_moment_are_read_the_right_way_round() -> None:
+    """A whole swap of both looks, one of one look, and frames whose looks lie half-way between."""
+    right, sides = standing(80.0), Sides(30.0)
+    wrong, half = exchanged(right), replace(right, pixels=(right.pixels + exchanged(right).pixels) / 2)
+    shown = [(right, right)] * 5 + [(wrong, wrong)] * 6 + [(wrong, right)] * 6 + [(right, wrong), (half, right),
+                                                                                (wrong, half), (wrong, wrong)] * 2
+    for looks in shown:
+        for named, look in zip(sides.settled(looks, 100.0), looks):
+            np.testing.assert_array_equal(named.pixels, look.pixels if look is half else right.pixels)
+
+
+def test_a_first_look_that_was_wrong_is_given_up_within_half_a_second() -> None:
+    right, sides = standing(80.0), Sides(30.0)
+    named = [sides.settled([look, look], 100.0)[0] for look in [exchanged(right)] + [right] * 14]
+    assert named[1].pixels[11, 0] < named[1].pixels[12, 0]              # held to the first look at first
+    assert named[-1].pixels[11, 0] > named[-1].pixels[12, 0]
+
+
+def test_somebody_who_turns_round_keeps_the_sides_they_show() -> None:
+    """Half a turn in a second at 15 frames per second; and at once, in a clip of five frames per second."""
+    front = standing(80.0)
+
+    def turned(angle: float) -> Landmarks:
+        return replace(front, pixels=(front.pixels - [80, 0]) * [np.cos(angle), 1.0] + [80, 0])
+
+    sides = Sides(15.0)
+    for angle in np.linspace(0, np.pi, 16):
+        shown = turned(angle)
+        np.testing.assert_array_equal(sides.settled([shown, shown], 100.0)[0].pixels, shown.pixels)
+    slow = Sides(5.0)
+    for shown in (turned(0.0), turned(np.pi)):
+        np.testing.assert_array_equal(slow.settled([shown, shown], 100.0)[0].pixels, shown.pixels)
+
+
+def test_looks_of_a_slow_clip_still_agree_with_each_other() -> None:
+    right, sides = standing(80.0), Sides(5.0)
+    one, two = sides.settled([right, exchanged(right)], 100.0)
+    np.testing.assert_array_equal(one.pixels, two.pixels)
 
 
 def test_reading_two_frames_at_once_finds_what_reading_one_by_one_finds(shared_data: Path) -> None:

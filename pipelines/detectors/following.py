@@ -5,16 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
 from pipelines.core.records import Landmarks
 from pipelines.detectors.mediapipe import LOOKS_ALIKE, BodyReader, PoseModel, covering, find_people, same_person
+from pipelines.detectors.sides import Sides
 from pipelines.detectors.windows import Crop, Detection, Window, colours, crop_around, whole_window, window_around
 
 SEARCH_EVERY_S = 0.5                    # while nobody is found, how often the whole picture is searched in tiles
 FIRST_LOOK = 0.92                       # sides of the crops over MediaPipe's own, which reaches farther than needed
-SECOND_LOOK = 0.80
+SECOND_LOOK = 0.88                      # 0.80 cuts the limbs of walkers: 5.3 px of error instead of 4.8
 AHEAD_FPS = 20.0                        # slower clips move too far between frames to read two at once
 QUICK = 0.03                            # of the extent per frame; slower moves are followed without a guess ahead
 AGREE = 0.03                            # of the extent: two looks that differ by this much halve the confidence
@@ -151,18 +153,29 @@ class Follower:
         return bool(near and (alike or not both.any()))
 
 
-def second_look(image: np.ndarray, seen: Detection, reader: BodyReader) -> Detection:
-    """What was seen, averaged with what the mirror image shows: a tenth less error for twice the time.
+class SecondLooks:
+    """Looks at frames a second time, one after another, and keeps left and right as they were."""
 
-    Confidence falls where the two looks differ. The mask stays: the second crop is too narrow for it.
-    """
-    if seen.crop is None:
-        return seen
-    again = reader.read(image, seen.crop.scaled(SECOND_LOOK), mirrored=True)
-    if again is None or not same_person(again, seen):
-        return seen
-    one, two = seen.landmarks, again.landmarks
-    apart = np.linalg.norm(one.pixels - two.pixels, axis=1) / seen.extent
-    confidence = (one.confidence + two.confidence) / 2 / (1 + (apart / AGREE) ** 2)
-    return Detection(Landmarks((one.pixels + two.pixels) / 2, confidence, (one.world_m + two.world_m) / 2),
-                     seen.mask, seen.crop)
+    def __init__(self, fps: float) -> None:
+        self._reader, self._sides = BodyReader(), Sides(fps)
+
+    def at(self, image: np.ndarray, seen: Detection | None) -> Detection | None:
+        """What was seen, averaged with what the mirror image shows: a tenth less error for twice the time.
+
+        Confidence falls where the two looks differ. The mask stays: the second crop is too narrow for it.
+        image  (H, W, 3) uint8 sRGB; seen = None where nobody was found
+        """
+        if seen is None:
+            self._sides.forget()
+            return None
+        again = None if seen.crop is None else self._reader.read(image, seen.crop.scaled(SECOND_LOOK), mirrored=True)
+        if again is None or not same_person(again, seen):
+            return replace(seen, landmarks=self._sides.settled([seen.landmarks], seen.extent)[0])
+        one, two = self._sides.settled([seen.landmarks, again.landmarks], seen.extent)
+        apart = np.linalg.norm(one.pixels - two.pixels, axis=1) / seen.extent
+        confidence = (one.confidence + two.confidence) / 2 / (1 + (apart / AGREE) ** 2)
+        both = Landmarks((one.pixels + two.pixels) / 2, confidence, (one.world_m + two.world_m) / 2)
+        return Detection(both, seen.mask, seen.crop)
+
+    def close(self) -> None:
+        self._reader.close()

@@ -19,6 +19,7 @@ import numpy as np
 
 from pipelines.core.records import Landmarks
 from pipelines.detectors import graphs
+from pipelines.detectors.sides import EXCHANGED
 from pipelines.detectors.windows import (
     TORSO,
     Crop,
@@ -36,7 +37,6 @@ LANDMARK_COUNT = 33
 HAND_COUNT = 21
 SMALLEST_PX = 40.0                      # nobody smaller is looked at: landmarks would be guesses
 LOOKS_ALIKE = 0.55                      # colour histogram overlap below which somebody else was found
-MIRRORED = np.array([0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(k + 1 if k % 2 else k - 1 for k in range(11, 33))])
 BODY_PX, HAND_PX, FACE_PX = 256, 224, 192   # what the networks take
 BODY_AROUND = 1.25                      # side of the next crop over twice MediaPipe's radius of the person
 
@@ -94,7 +94,7 @@ class BodyReader:
         mask = np.array(told.mask, np.float32).reshape(BODY_PX, BODY_PX)
         if mirrored:
             shares, circle, mask = [1, 0] + shares * [-1, 1], [1, 0] + circle * [-1, 1], mask[:, ::-1]
-            shares, world, seen = shares[MIRRORED], world[MIRRORED] * [-1, 1, 1], seen[MIRRORED]
+            shares, world, seen = shares[EXCHANGED], world[EXCHANGED] * [-1, 1, 1], seen[EXCHANGED]
         world[:, :2] = world[:, :2] @ (crop.axes / crop.side).T
         h, w = image.shape[:2]
         marks = Landmarks(crop.to_picture(shares), seen, world)
