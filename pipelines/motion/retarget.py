@@ -19,7 +19,7 @@ from pipelines.motion.jointmap import SIDES, JointMap
 from pipelines.motion.reference import choose_reference, starts_with_calibration
 from pipelines.motion.rig import UP, Rig, relative, unit
 from pipelines.motion.soles import resting_tilts
-from pipelines.motion.source import Source
+from pipelines.motion.source import Source, positions_at_rest
 
 MOST_FRAMES = 100_000                   # an hour at 30 frames per second; some GB while it is taken over
 
@@ -72,13 +72,13 @@ def retarget_fully(bvh: BvhFile, body: Body, betas: np.ndarray, mended: Mapping[
     heading = _heading(rotations[first:], rig, bvh.fps, keep_below_deg=30.0 if ours else 0.0)
     rotations = heading @ rotations[first:]
     positions = source.positions[first:] @ heading.T
-    scale = rig.leg_length() / source.leg_length
+    scale = rig.leg_length() / (_leg_at_rest(source) if ours else source.leg_length)
     positions = (positions - _hip_middle(source, positions)[:1] * [1, 0, 1]) * scale
     hips = rig.rest[[rig.index("upperleg01.L"), rig.index("upperleg01.R")]].mean(axis=0) - rig.rest[0]
     root = _hip_middle(source, positions) - rotations[:, 0] @ hips
     free = Motion(relative(rotations, body.parents), root - root[0] * [1, 0, 1], bvh.fps)
     motion, contacts = free, tuple[Contact, ...]()
-    if not (ours and abs(scale * CM_PER_M - 1.0) < 1e-4):   # one of this very body already stands where it should
+    if not (ours and _is_this_body(bvh, rig)):           # which already stands where it should
         stood = grounded(free, body, betas)
         motion, contacts = stood.motion, stood.contacts
     moved = motion.root_translation - root
@@ -158,6 +158,23 @@ def _is_our_skeleton(bvh: BvhFile, body: Body) -> bool:
     above = {name: bvh.joint_names[parent] if parent >= 0 else "" for name, parent in zip(bvh.joint_names, bvh.parents)}
     return all(above[name] == body.joint_names[parent] for name, parent in zip(body.joint_names, body.parents)
                if parent >= 0)
+
+
+def _is_this_body(bvh: BvhFile, rig: Rig) -> bool:
+    """Whether a file on our skeleton has this very shape, in centimetres, so that nothing needs to be fitted."""
+    for name, offset in zip(bvh.joint_names, bvh.offsets):
+        if name in rig.names and rig.parents[rig.index(name)] >= 0:
+            wanted = rig.between(rig.names[rig.parents[rig.index(name)]], name)
+            if np.abs(offset / CM_PER_M - wanted).max() > 1e-4:
+                return False
+    return True
+
+
+def _leg_at_rest(source: Source) -> float:
+    """Thigh and shin of the file's rest pose, mean of both sides: ours have joints within, which may bend."""
+    rest, joints = positions_at_rest(source.bvh), source.joint_map.joints
+    return float(np.mean([np.linalg.norm(rest[joints[f"knee.{s}"]] - rest[joints[f"hip.{s}"]])
+                          + np.linalg.norm(rest[joints[f"ankle.{s}"]] - rest[joints[f"knee.{s}"]]) for s in SIDES]))
 
 
 def _hip_middle(source: Source, positions: np.ndarray) -> np.ndarray:
