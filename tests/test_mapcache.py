@@ -80,26 +80,38 @@ def test_any_maps_come_back_within_the_stated_rounding(data: st.DataObject) -> N
     assert_close(maps_from_bytes(maps_to_bytes(maps)), maps)
 
 
+def through(codec: mapcodec.Codec, maps: SurfaceMaps) -> tuple[np.ndarray, np.ndarray, np.ndarray, SurfaceMaps]:
+    """Runs, codes and words of maps, and the maps again."""
+    arrays = maps.face_index, maps.uv, maps.normal, maps.depth_m
+    height, width = maps.face_index.shape
+    runs = np.zeros(height * (width + 3), np.uint16)
+    run_count, count = codec.cover(maps.face_index, runs)
+    runs = runs[:run_count]
+    codes = np.zeros((count, mapcodec.CHANNELS), np.int32)
+    codec.quantise(*arrays, 2.0, 1e-4, codes)
+    words = np.zeros(count * mapcodec.WORDS_PER_PIXEL + mapcodec.SPARE_WORDS, np.uint32)
+    word_count = codec.pack(runs, height, width, codes, words)
+    words = words[:word_count + mapcodec.SPARE_WORDS]
+    again = np.zeros_like(codes)
+    assert codec.pixels(runs, height) == count and codec.unpack(runs, height, width, words, again)
+    np.testing.assert_array_equal(again, codes)
+    back = SurfaceMaps.unwritten(maps.box)
+    codec.restore(runs, codes, 2.0, 1e-4, (back.face_index, back.uv, back.normal, back.depth_m))
+    return runs, codes, words, back
+
+
 def test_compiled_and_plain_functions_agree_to_the_bit() -> None:
     """The codec run by Python itself is the slow reference of the one that numba makes."""
     maps = random_maps(covered=0.7, shape=(12, 17))
+    slow, fast = through(mapcodec.plain(), maps), through(mapcodec.compiled(), maps)
+    for one, other in zip(slow[:3], fast[:3]):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(slow[3].face_index, fast[3].face_index)
+    np.testing.assert_array_equal(slow[3].uv, fast[3].uv)
+    np.testing.assert_allclose(slow[3].normal, fast[3].normal, atol=1e-6)
+    np.testing.assert_allclose(slow[3].depth_m, fast[3].depth_m, atol=1e-6)
     arrays = maps.face_index, maps.uv, maps.normal, maps.depth_m
-    packed, unpacked = [], []
-    for survey, encode, decode in ((mapcodec.survey, mapcodec.encode_maps, mapcodec.decode_maps), mapcodec.compiled()):
-        count, _, nearest, _, _ = survey(*arrays)
-        runs = np.zeros(12 * 20, np.uint16)
-        words = np.zeros(count * mapcodec.WORDS_PER_PIXEL + mapcodec.SPARE_WORDS, np.uint32)
-        run_count, word_count = encode(*arrays, float(nearest), 1e-4, runs, words)
-        packed.append((run_count, word_count, runs.tobytes(), words.tobytes()))
-        back = SurfaceMaps.unwritten(maps.box)
-        assert decode(runs[:run_count], words[:word_count + mapcodec.SPARE_WORDS], float(nearest), 1e-4,
-                      back.face_index, back.uv, back.normal, back.depth_m)
-        unpacked.append(back)
-    assert packed[0] == packed[1]
-    np.testing.assert_array_equal(unpacked[0].face_index, unpacked[1].face_index)
-    np.testing.assert_array_equal(unpacked[0].uv, unpacked[1].uv)
-    np.testing.assert_allclose(unpacked[0].normal, unpacked[1].normal, atol=1e-6)
-    np.testing.assert_allclose(unpacked[0].depth_m, unpacked[1].depth_m, atol=1e-6)
+    assert mapcodec.survey(*arrays) == mapcodec.compiled().survey(*arrays)
 
 
 def test_equal_maps_become_equal_bytes() -> None:
@@ -156,18 +168,24 @@ def test_another_file_or_an_older_cache_is_named(tmp_path: Path) -> None:
 
 
 def test_contents_that_do_not_fit_are_not_unpacked() -> None:
-    """Beyond the checksum: runs wider than the box, too few or too many runs, bits that are not there."""
-    _, encode, decode = mapcodec.compiled()
-    maps = random_maps(shape=(6, 9))
-    arrays = maps.face_index, maps.uv, maps.normal, maps.depth_m
-    runs, words = np.zeros(6 * 12, np.uint16), np.zeros(6 * 9 * 4 + 32, np.uint32)
-    run_count, word_count = encode(*arrays, 2.0, 1e-4, runs, words)
-    wide = runs[:run_count].copy()
-    wide[2] = 500
-    for bad_runs, bad_words in ((wide, words[:word_count + 32]), (runs[:run_count - 1], words[:word_count + 32]),
-                                (runs[:run_count + 3], words[:word_count + 32]), (runs[:run_count], words[:33])):
-        back = SurfaceMaps.unwritten(maps.box)
-        assert not decode(bad_runs, bad_words, 2.0, 1e-4, back.face_index, back.uv, back.normal, back.depth_m)
+    """Beyond the checksum: runs wider than the box, too few or too many, and words or codes that are not there."""
+    codec = mapcodec.compiled()
+    runs, codes, words, _ = through(codec, random_maps(shape=(6, 9)))
+    assert codec.pixels(runs[:-1], 6) == -1 and codec.pixels(np.append(runs, runs[:1]), 6) == -1
+    wide = runs.copy()
+    assert wide[0] > 0
+    wide[2] = 500                       # the first run's length
+    spare = mapcodec.SPARE_WORDS
+    for bad_runs, bad_words, bad_codes in ((wide, words, codes), (runs, words[:spare + 1], codes),
+                                           (runs, words, codes[:-1]), (runs, words, np.append(codes, codes, axis=0))):
+        assert not codec.unpack(bad_runs, 6, 9, bad_words, bad_codes.copy())
+
+
+def test_a_face_told_by_a_neighbour_that_is_not_there_is_noticed() -> None:
+    codec = mapcodec.compiled()
+    runs, codes = np.array([1, 0, 1], np.uint16), np.zeros((1, mapcodec.CHANNELS), np.int32)
+    alone = np.zeros(1 + mapcodec.SPARE_WORDS, np.uint32)      # all widths 0: "the left one", and there is none
+    assert not codec.unpack(runs, 1, 1, alone, codes)
 
 
 def test_maps_that_cannot_be_kept_are_refused() -> None:

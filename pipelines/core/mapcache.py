@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from pipelines.core.cores import on_all_cores
 from pipelines.core.errors import AnrError
-from pipelines.core.mapcodec import DEPTH_TOP, SPARE_WORDS, WORDS_PER_PIXEL, compiled
+from pipelines.core.mapcodec import CHANNELS, DEPTH_TOP, SPARE_WORDS, WORDS_PER_PIXEL, compiled
 from pipelines.core.records import SurfaceMaps
 
 MAGIC = b"anrmaps2"
@@ -51,16 +51,15 @@ def read_maps(path: Path) -> SurfaceMaps:
 
 def maps_to_bytes(maps: SurfaceMaps) -> bytes:
     """What a file of maps holds."""
-    survey, encode, _ = compiled()
     arrays = _checked(maps)
-    count, largest, nearest, farthest, finite = survey(*arrays)
+    count, largest, nearest, farthest, finite = compiled().survey(*arrays)
     if largest > LARGEST_FACE:
         raise ValueError(f"face index {largest} is above {LARGEST_FACE}")
     if not finite:
         raise ValueError("the maps hold numbers that are not finite where there is a surface")
     nearest, farthest = (float(nearest), float(farthest)) if count else (0.0, 0.0)
     step = max(DEPTH_STEP_M, (farthest - nearest) / DEPTH_TOP)
-    packed = [_packed([array[rows] for array in arrays], nearest, step, encode) for rows in _parts(len(arrays[0]))]
+    packed = [_packed([array[rows] for array in arrays], nearest, step) for rows in _parts(len(arrays[0]))]
     body = b"".join(array.tobytes() for part in packed for array in part)
     sizes = [len(array) for part in packed for array in part]
     checksum = zlib.crc32(body, zlib.crc32(HEADER.pack(MAGIC, *maps.box, nearest, step, *sizes, 0)))
@@ -69,7 +68,6 @@ def maps_to_bytes(maps: SurfaceMaps) -> bytes:
 
 def maps_from_bytes(stored: bytes) -> SurfaceMaps:
     """The maps again; ValueError or struct.error where that is not what `maps_to_bytes` gave."""
-    _, _, decode = compiled()
     magic, x0, y0, x1, y1, nearest, step, *sizes, checksum = HEADER.unpack_from(stored)
     if magic != MAGIC:
         raise ValueError(f"begins with {magic!r}")
@@ -90,8 +88,8 @@ def maps_from_bytes(stored: bytes) -> SurfaceMaps:
         words = np.zeros(word_count + SPARE_WORDS, np.uint32)
         words[:word_count] = np.frombuffer(stored, np.uint32, word_count, start + 2 * run_count)
         rows = parts[part]
-        fits[part] = decode(runs, words, nearest, step, maps.face_index[rows], maps.uv[rows], maps.normal[rows],
-                            maps.depth_m[rows])
+        fits[part] = _unpacked(runs, words, nearest, step, (maps.face_index[rows], maps.uv[rows], maps.normal[rows],
+                                                            maps.depth_m[rows]))
 
     on_all_cores(unpack, PARTS, None if maps.face_index.size > FEW_PIXELS else 1)
     if not all(fits):
@@ -105,14 +103,31 @@ def _parts(height: int) -> list[slice]:
     return [slice(start, end) for start, end in pairwise(edges)]
 
 
-def _packed(arrays: Sequence[np.ndarray], nearest: float, step: float,
-            encode: Callable) -> tuple[np.ndarray, np.ndarray]:
+def _packed(arrays: Sequence[np.ndarray], nearest: float, step: float) -> tuple[np.ndarray, np.ndarray]:
     """Runs (R,) uint16 and words (N,) uint32 of a part."""
+    codec = compiled()
     height, width = arrays[0].shape
     runs = np.empty(height * (width + 3), np.uint16)
-    words = np.zeros(int(np.count_nonzero(arrays[0] >= 0)) * WORDS_PER_PIXEL + SPARE_WORDS, np.uint32)
-    run_count, word_count = encode(*arrays, nearest, step, runs, words)
-    return runs[:run_count], words[:word_count]
+    run_count, count = codec.cover(arrays[0], runs)
+    codes = np.empty((count, CHANNELS), np.int32)
+    codec.quantise(*arrays, nearest, step, codes)
+    words = np.zeros(count * WORDS_PER_PIXEL + SPARE_WORDS, np.uint32)
+    return runs[:run_count], words[:codec.pack(runs[:run_count], height, width, codes, words)]
+
+
+def _unpacked(runs: np.ndarray, words: np.ndarray, nearest: float, step: float,
+              maps: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]) -> bool:
+    """Fills the maps of a part; whether that was possible."""
+    codec = compiled()
+    height, width = maps[0].shape
+    count = codec.pixels(runs, height)
+    if not 0 <= count <= height * width:
+        return False
+    codes = np.empty((count, CHANNELS), np.int32)
+    if not codec.unpack(runs, height, width, words, codes):
+        return False
+    codec.restore(runs, codes, nearest, step, maps)
+    return True
 
 
 def _checked(maps: SurfaceMaps) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
