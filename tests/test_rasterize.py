@@ -227,3 +227,10 @@ def test_options_that_could_only_fail_later_are_refused_at_once() -> None:
         stage.STAGE.check(RasterOptions(projection="fisheye"))  # type: ignore[misc]
     with pytest.raises(AnrError, match=r"no rasterizer called 'embree'.*cpu, nvdiffrast"):
         stage.STAGE.check(RasterOptions(rasterizer="embree"))  # type: ignore[misc]
+
+
+def test_doctor_says_how_to_get_nvdiffrast_and_what_its_licence_forbids() -> None:
+    from anrcli.commands.doctor import PARTS
+
+    part = next(part for part in PARTS if part.module == "nvdiffrast")
+    assert not part.needed and "not for commercial use" in part.use and "github.com/NVlabs/nvdiffrast" in part.remedy
