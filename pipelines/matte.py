@@ -34,6 +34,7 @@ from pipelines.core.stage import Job, Outcome, Stage
 from pipelines.core.storage import read_fit, read_json, read_npz
 
 if TYPE_CHECKING:
+    from pipelines.core.records import SurfaceMaps
     from pipelines.matting.evidence import View
     from pipelines.matting.ground import Ground
     from pipelines.matting.objects import Looks
@@ -44,6 +45,8 @@ FEWEST_FOR_WORKERS = 16                 # starting them takes about 4 s
 SURVEY_FRAMES = 60                      # looked at to learn how far hair and clothes reach
 GROUND_FRAMES = 24                      # looked at to learn the background
 MARGIN_M = 0.1                          # around the person, of what is looked at
+UNSURE_REACH = 2.0                      # where the fit is not to be trusted, clothes may be this much farther from it
+SEEN_OF_BODY = 0.85                     # of the body that must be in the mask, for objects before it to be looked for
 LONGEST_STEP_S = 0.15                   # between frames that are held against each other
 DRAFTS = "drafts"                       # mattes before they are held against their neighbours; not part of the result
 GROUND_FILE, LOOKS_FILE = "ground.npz", "looks.npz"     # for the workers; lie there too
@@ -136,7 +139,7 @@ def tasks_of(job: Job) -> list[Task]:
 
 def beside(frame: int, times_s: np.ndarray, found: np.ndarray) -> tuple[int, ...]:
     """The frames before and after with the person in them, unless they are too far away in time."""
-    near = [k for k in (frame - 1, frame + 1) if 0 <= k < len(times_s) and found[k]]
+    near = (k for k in (frame - 1, frame + 1) if 0 <= k < len(times_s) and found[k])
     return tuple(k for k in near if abs(times_s[k] - times_s[frame]) <= LONGEST_STEP_S)
 
 
@@ -183,7 +186,10 @@ def cut_frame(task: Task) -> dict[str, float]:
         view, part = view_of(task)
         opinion = opinion_of(view)
         view, opinion = without_objects(task, view, opinion, part)
-        possible = None if task.reach_m is None else possible_part(opinion, view.regions, task.px_per_m, task.reach_m)
+        possible = None
+        if task.reach_m is not None:
+            reach_m = task.reach_m * (1 if task.fitted else UNSURE_REACH)
+            possible = possible_part(opinion, view.regions, task.px_per_m, reach_m)
         alpha[part] = person_alpha(view.image, opinion, max(2.0, task.options.band * task.px_per_m), view.core,
                                    possible, coarse=task.options.fast)
         doubt[part] = doubt_of(alpha[part], opinion, max(1.5, DOUBT_PX * 1.7 * task.px_per_m))
@@ -195,12 +201,13 @@ def cut_frame(task: Task) -> dict[str, float]:
 def without_objects(task: Task, view: View, opinion: np.ndarray,
                     part: tuple[slice, slice]) -> tuple[View, np.ndarray]:
     """View and opinion with what covers the body for a moment taken out."""
+    from pipelines.matting.body import NO_REGION
     from pipelines.matting.objects import objects_in
 
-    looks = _looks(task.out / DRAFTS / LOOKS_FILE)
-    if looks is None or not task.fitted:
+    looks, body = _looks(task.out / DRAFTS / LOOKS_FILE), view.regions != NO_REGION
+    if looks is None or not body.any() or (view.mask[body] > 0.5).mean() < SEEN_OF_BODY:
         return view, opinion
-    object_ = objects_in(view, opinion, read_maps(task.maps), part, looks)
+    object_ = objects_in(view, opinion, _maps(task.maps), part, looks)
     return replace(view, core=view.core & ~object_), np.where(object_, np.float32(0), opinion)
 
 
@@ -212,13 +219,14 @@ def view_of(task: Task) -> tuple[View, tuple[slice, slice]]:
     from pipelines.media.images import read_alpha
 
     recording, mask = _recording(task.capture), read_alpha(task.mask)
-    maps = read_maps(task.maps) if task.fitted else None
-    place = place_of(task.landmarks, maps, _shape(task.capture), task.px_per_m, task.options.band)
+    maps = _maps(task.maps)
+    place = place_of(task.landmarks, maps, _shape(task.capture), task.px_per_m,
+                     1.5 * task.options.band if task.fitted else None)
     part = around((mask > 0.3) | (place.regions != NO_REGION), round(MARGIN_M * task.px_per_m))
     ground = _ground(task.out / DRAFTS / GROUND_FILE) if task.options.plate else None
     depth_m = recording.depth_m(task.frame) if task.options.depth else None
     body_depth_m = None
-    if maps is not None and depth_m is not None:
+    if task.fitted and depth_m is not None:
         body_depth_m = np.zeros(mask.shape, np.float32)
         x0, y0, x1, y1 = maps.box
         body_depth_m[y0:y1, x0:x1] = maps.depth_m
@@ -268,8 +276,7 @@ def survey_reach(tasks: list[Task]) -> np.ndarray:
     usable, shown = [task for task in tasks if task.found], []
     for task in (usable[k] for k in _spread(len(usable), SURVEY_FRAMES)):
         mask = read_alpha(task.mask)
-        maps = read_maps(task.maps) if task.fitted else None
-        regions = place_of(task.landmarks, maps, _shape(task.capture), task.px_per_m, task.options.band).regions
+        regions = place_of(task.landmarks, read_maps(task.maps), _shape(task.capture), task.px_per_m, None).regions
         part = around((mask > 0.5) | (regions != NO_REGION), 4)
         shown.append(reach_shown(mask[part], regions[part], task.px_per_m))
     return reach_of_clip(shown)
@@ -377,6 +384,11 @@ def _ground(path: Path) -> Ground:
 
     with np.load(path) as stored:
         return Ground(stored["colour"], stored["spread"])
+
+
+@lru_cache(maxsize=1)
+def _maps(path: Path) -> SurfaceMaps:
+    return read_maps(path)
 
 
 @lru_cache(maxsize=1)

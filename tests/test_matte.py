@@ -242,7 +242,7 @@ def draw_clip(tmp_path: Path, count: int) -> Job:
         folder.mkdir(parents=True)
     writer = RecordingWriter(inputs["capture"], camera)
     found = np.ones(count, bool)
-    found[5] = False
+    found[5:6] = False
     for k in range(count):
         image = composite(clothed, seed=2 * k)
         mask = cv2.GaussianBlur(clothed, (0, 0), 2)
@@ -318,3 +318,82 @@ def test_two_processes_give_the_mattes_of_one_and_keyframes_follow(
 def test_a_band_of_nothing_is_refused(drawn: Job) -> None:
     with pytest.raises(AnrError, match=r"0\.5 m.*--band"):
         STAGE.run(replace(drawn, options=MatteOptions(band=0.5)))
+
+
+def test_mattes_made_elsewhere_are_taken_as_they_are_with_their_own_edge_colours(drawn: Job, tmp_path: Path) -> None:
+    import cv2
+
+    from pipelines.media.images import read_alpha, read_image
+    from pipelines.media.recording import Recording
+
+    given = tmp_path / "given"
+    given.mkdir()
+    recording = Recording(drawn.inputs["capture"])
+    truths = [recording.truth_alpha(k) for k in range(6)]
+    for k, truth in enumerate(truths):
+        assert truth is not None
+        cv2.imwrite(str(given / f"{k}.png"), np.round(truth * 65535).astype(np.uint16))
+    outcome = STAGE.run(replace(drawn, options=MatteOptions(mattes=str(given))))
+    for k, truth in enumerate(truths):
+        np.testing.assert_allclose(read_alpha(drawn.folder / "alpha" / f"{k:05d}.png"), truth, atol=1 / 250)
+    edge = read_image(drawn.folder / "edge" / "00000.png")
+    alpha = read_alpha(drawn.folder / "alpha" / "00000.png")
+    mixed_pixels = (alpha > 0.3) & (alpha < 0.7)
+    assert not edge[alpha == 0].any() and not edge[alpha == 1].any()
+    assert np.abs(np.median(edge[mixed_pixels], axis=0) - (190, 90, 70)).max() < 25     # not (60, 120, 80) behind
+    assert outcome.figures["truth_iou"] > 0.99
+    assert any("1 of 6 mattes are empty: frames 5" in text for text in drawn.progress.said)
+    assert not (drawn.folder / "drafts").exists()
+
+
+def test_given_mattes_of_another_size_are_refused(drawn: Job, tmp_path: Path) -> None:
+    import cv2
+
+    (tmp_path / "given").mkdir()
+    for k in range(6):
+        cv2.imwrite(str(tmp_path / "given" / f"{k}.png"), np.full((10, 20), 200, np.uint8))
+    with pytest.raises(AnrError, match="is 20x10, but the capture is 200x200"):
+        STAGE.run(replace(drawn, options=MatteOptions(mattes=str(tmp_path / "given"))))
+
+
+def test_the_fast_way_is_close_to_the_default_and_one_frame_is_enough(tmp_path: Path) -> None:
+    from pipelines.media.images import read_alpha
+    from pipelines.media.recording import Recording
+
+    clip = draw_clip(tmp_path, 1)
+    truth = Recording(clip.inputs["capture"]).truth_alpha(0)
+    for name, options in {"whole": MatteOptions(), "fast": MatteOptions(fast=True)}.items():
+        (tmp_path / name).mkdir()
+        STAGE.run(replace(clip, folder=tmp_path / name, options=options))
+        alpha = read_alpha(tmp_path / name / "alpha" / "00000.png")
+        assert np.minimum(alpha, truth).sum() / np.maximum(alpha, truth).sum() > (0.95 if name == "whole" else 0.92)
+
+
+def test_frames_are_held_against_those_beside_them_in_time() -> None:
+    from pipelines.matte import beside
+
+    times_s, found = np.array([0, 0.05, 0.1, 0.6, 0.65]), np.array([True, True, True, True, False])
+    assert [beside(k, times_s, found) for k in range(4)] == [(1,), (0, 2), (1,), ()]
+
+
+def test_clothes_may_be_as_far_from_any_part_of_the_body_as_they_are_in_the_clip() -> None:
+    from pipelines.matting.body import region_names, within_reach
+
+    names = region_names()
+    hand, leg = names.index("hand_l"), names.index("upper_leg_l")
+    regions = np.full((40, 80), NO_REGION, np.uint8)
+    regions[:, 10:20], regions[:, 40:45] = leg, hand
+    reach_m = np.zeros(len(names))
+    reach_m[leg], reach_m[hand] = 0.25, 0.05
+    within = within_reach(regions, 100.0, reach_m)
+    assert within[20, 44] and within[20, 49] and not within[20, 52]
+    assert within[20, 38] and within[20, 10:45].all()       # the skirt behind the hand, which is nearer
+    assert not within[20, 60:].any()
+    assert within_reach(np.full((3, 3), NO_REGION, np.uint8), 100.0, reach_m).all()
+
+
+def test_a_body_that_leaves_the_picture_is_sure_up_to_the_border() -> None:
+    mask = np.zeros((80, 60), np.float32)
+    mask[40:, 20:60] = 1                            # cut off below and on the right
+    alpha = person_alpha(composite(mask), mask, 4)
+    assert (alpha[50:, 30:] == 1).all() and alpha[:30].max() == 0

@@ -37,12 +37,12 @@ class Place:
     core: np.ndarray                    # (H, W) bool: deeper within the fitted body than the fit may be wrong
 
 
-def place_of(landmarks: np.ndarray, maps: SurfaceMaps | None, shape: tuple[int, int], px_per_m: float,
-             band_m: float) -> Place:
+def place_of(landmarks: np.ndarray, maps: SurfaceMaps, shape: tuple[int, int], px_per_m: float,
+             core_m: float | None) -> Place:
     """
     landmarks  (33, 3) pixels and confidence
-    maps       the fitted body; None where the fit is not to be trusted, and there is no core
-    band_m     the core begins 1.5 times this deep
+    maps       the fitted body
+    core_m     how deep within it the core begins; None where the fit is not to be trusted, and there is no core
     """
     import cv2
 
@@ -54,11 +54,11 @@ def place_of(landmarks: np.ndarray, maps: SurfaceMaps | None, shape: tuple[int, 
         ends = np.round(np.clip(landmarks[[start, end], :2], -4000, 8000)).astype(int).tolist()
         cv2.line(regions, ends[0], ends[1], (index[name],), max(1, round(thickness_m * px_per_m)))
     core = np.zeros(shape, bool)
-    if maps is not None:
-        x0, y0, x1, y1 = maps.box
-        regions[y0:y1, x0:x1][maps.inside] = face_region()[maps.face_index[maps.inside]]
+    x0, y0, x1, y1 = maps.box
+    regions[y0:y1, x0:x1][maps.inside] = face_region()[maps.face_index[maps.inside]]
+    if core_m is not None:
         depth = cv2.distanceTransform(maps.inside.astype(np.uint8), cv2.DIST_L2, 3)
-        core[y0:y1, x0:x1] = depth > 1.5 * band_m * px_per_m
+        core[y0:y1, x0:x1] = depth > core_m * px_per_m
     return Place(regions, core)
 
 
@@ -81,6 +81,20 @@ def nearest_of(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     where[label[inside]] = np.flatnonzero(inside)
     row, column = np.divmod(where[label], inside.shape[1])
     return distance, row, column
+
+
+def within_reach(regions: np.ndarray, px_per_m: float, reach_m: np.ndarray) -> np.ndarray:
+    """(H, W) bool: no farther from some region than that one's reach (regions,); everywhere where there is no body."""
+    import cv2
+
+    if (regions == NO_REGION).all():
+        return np.ones(regions.shape, bool)
+    reach_px = np.round(np.append(reach_m, np.zeros(256 - len(reach_m))) * px_per_m)[regions]
+    reach_px[regions == NO_REGION] = -1
+    within = regions != NO_REGION
+    for reach in np.unique(reach_px[within]):
+        within |= cv2.distanceTransform((reach_px != reach).astype(np.uint8), cv2.DIST_L2, 5) <= reach
+    return within
 
 
 def reach_shown(mask: np.ndarray, regions: np.ndarray, px_per_m: float) -> np.ndarray:

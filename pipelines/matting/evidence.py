@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.matting.body import NO_REGION, distance_to_body, main_part, nearest_of
+from pipelines.matting.body import NO_REGION, distance_to_body, main_part, within_reach
 from pipelines.matting.ground import Ground, as_bright_as
 
 MASK_AT_MOST = 0.98                     # how sure the mask may be of itself
@@ -22,7 +22,8 @@ NEAR_BODY_M = 0.04                      # where it may add to the person
 FREE_OF_BODY_M = 0.15                   # pixels this far tell the exposure
 RULED_OUT = 0.03                        # below it the mask is not overruled
 SHADOW = (0.3, 1.02, 16.0)              # a shadow is darker ground: least and most factor, levels off the hue
-BEHIND_M, BEHIND_AGAINST = 0.30, 4.0    # depth this far behind the body is not the person
+BEHIND_M, BEHIND_AGAINST = 0.25, 4.0    # depth this far behind the body is not the person
+AROUND_M = 0.25                         # ... behind the farthest piece of it within this distance in the picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ def opinion_of(view: View) -> np.ndarray:
     if view.ground is not None:
         odds += ground_odds(view)
     if view.depth_m is not None and view.body_depth_m is not None:
-        odds -= BEHIND_AGAINST * ramp(behind_body(view.depth_m, view.body_depth_m), 0.5, 1.0)
+        odds -= BEHIND_AGAINST * ramp(behind_body(view.depth_m, view.body_depth_m, view.px_per_m), 0.5, 1.0)
     return (1 / (1 + np.exp(-odds))).astype(np.float32)
 
 
@@ -82,25 +83,21 @@ def is_shadow(seen: np.ndarray, behind: np.ndarray) -> np.ndarray:
     return (shade > darkest) & (shade < brightest) & (off < off_hue)
 
 
-def behind_body(depth_m: np.ndarray, body_depth_m: np.ndarray) -> np.ndarray:
-    """(h, w) 0..1: share of the 3x3 pixels around whose depth is farther than the nearest piece of the body."""
+def behind_body(depth_m: np.ndarray, body_depth_m: np.ndarray, px_per_m: float) -> np.ndarray:
+    """(h, w) 0..1: share of the 3x3 pixels around whose depth is farther than all of the body that is near."""
     import cv2
 
-    body = body_depth_m > 0
-    if not body.any():
-        return np.zeros(depth_m.shape, np.float32)
-    _, row, column = nearest_of(body)
-    behind = (depth_m > 0) & (depth_m > body_depth_m[row, column] + BEHIND_M)
+    # not the nearest piece of it: a skirt may lie far behind a hand that hangs before it
+    farthest = cv2.dilate(body_depth_m, np.ones((2 * round(AROUND_M * px_per_m) + 1,) * 2, np.uint8))
+    behind = (depth_m > farthest + BEHIND_M) & (farthest > 0)
     return cv2.blur(behind.astype(np.float32), (3, 3))
 
 
 def possible_part(opinion: np.ndarray, regions: np.ndarray, px_per_m: float, reach_m: np.ndarray) -> np.ndarray:
     """(h, w) bool: within the reach of this person's clothes and connected to the body; everywhere without a body."""
     body = regions != NO_REGION
-    if not body.any():
-        return np.ones(body.shape, bool)
-    distance_m, nearest = distance_to_body(regions, px_per_m)
-    return main_part(opinion, distance_m <= reach_m[nearest], body)
+    possible = within_reach(regions, px_per_m, reach_m)
+    return main_part(opinion, possible, body) if body.any() else possible
 
 
 def ramp(values: np.ndarray, start: float, end: float) -> np.ndarray:

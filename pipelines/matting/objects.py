@@ -9,7 +9,7 @@ is part of those colours and stays.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ UNSEEN = 999                            # sorts behind every level
 FEWEST_VIEWS = 5                        # of a place, to know its colour
 NEAR_M = 0.05                           # colours of places this near count as the place's own: the fit is not exact
 SURE, ALIKE = 40.0, 22.0                # levels of 255 out of the range of colours: is an object, belongs to one
+ENOUGH_PX_PER_M = 120.0                 # larger pictures are looked at so small
 LIKELY = 0.2                            # opinion below which a pixel is not taken for the person anyway
 BESIDE_M = 0.03                         # how far beside the body an object may begin
 THINNEST_M = 0.035                      # half the width of the narrowest object that is told
@@ -78,10 +79,24 @@ def objects_in(view: View, opinion: np.ndarray, maps: SurfaceMaps, place: tuple[
     """
     import cv2
 
-    px_per_m, regions = view.px_per_m, view.regions
     expected, told = expected_colours(maps, place, opinion.shape, looks)
+    step = max(1, round(view.px_per_m / ENOUGH_PX_PER_M))
+    size = (-(-opinion.shape[1] // step), -(-opinion.shape[0] // step))
+    small = replace(view, image=cv2.resize(view.image, size, interpolation=cv2.INTER_AREA),
+                    regions=cv2.resize(view.regions, size, interpolation=cv2.INTER_NEAREST),
+                    px_per_m=view.px_per_m / step)
+    objects = unlike_body(small, cv2.resize(opinion, size, interpolation=cv2.INTER_AREA), expected[::step, ::step],
+                          told[::step, ::step], looks)
+    return cv2.resize(objects.astype(np.uint8), opinion.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0
+
+
+def unlike_body(view: View, opinion: np.ndarray, expected: np.ndarray, told: np.ndarray, looks: Looks) -> np.ndarray:
+    """(h, w) bool: objects; `expected` colours (h, w, 3) u8 of the body where they are `told` (h, w)."""
+    import cv2
+
+    px_per_m, regions = view.px_per_m, view.regions
     if not told.any():
-        return told
+        return np.zeros(told.shape, bool)
     _, row, column = nearest_of(told)
     kernel = np.ones((2 * max(1, round(NEAR_M * px_per_m)) + 1,) * 2, np.uint8)
     low = cv2.erode(expected[row, column], kernel).astype(np.int16)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 WEIGHT = 0.7                            # of a neighbour that fits perfectly, against 1 of the frame itself
-SAME_COLOUR = 10.0                      # levels of 255: a neighbour's pixel this different counts 1/e
+SAME_COLOUR = 6.0                       # levels of 255: a neighbour's pixel this different counts 1/e
 LARGEST_FLOW_PIXELS = 500_000           # larger pictures are followed at half scale
 
 
