@@ -126,6 +126,24 @@ def test_it_sees_what_rays_through_the_pixel_centres_see(rasterize: Callable, ca
     assert (face_index != expected_index).mean() < 0.01
 
 
+def test_what_crosses_the_near_plane_is_cut_as_rays_see_it(rasterize: Callable, camera: Camera) -> None:
+    """Triangles on both sides of the camera, many of them through it: what rays see that begin 2 cm before it."""
+    rng = np.random.default_rng(11)
+    centres = rng.uniform([-0.4, -0.4, -0.3], [0.4, 0.4, 1.2], (30, 1, 3))
+    verts = (centres + rng.normal(0, 0.5, (30, 3, 3))).reshape(-1, 3)
+    faces = np.arange(90).reshape(30, 3)
+    before = (verts[faces][..., 2] < 0.02).sum(axis=1)
+    assert ((before == 1) | (before == 2)).sum() > 10
+    face_index, bary, depth_m = rasterize(verts, faces, camera)
+    expected_index, expected_bary, expected_depth, margin = brute_force(verts, faces, camera)
+    sure = (margin > 0.02) & ((expected_depth > 0.04) | (expected_index < 0))
+    assert sure.mean() > 0.3 and (expected_index[sure] >= 0).mean() > 0.2
+    assert (face_index[sure] != expected_index[sure]).mean() < 0.002
+    same = sure & (face_index == expected_index)
+    np.testing.assert_allclose(depth_m[same], expected_depth[same], rtol=0.05, atol=0.02)
+    assert np.quantile(np.abs(bary[same] - expected_bary[same]), 0.999) < 0.03
+
+
 def test_barycentrics_rebuild_the_point_that_projects_to_the_pixel(rasterize: Callable, camera: Camera) -> None:
     verts, faces = sphere()
     face_index, bary, depth_m = rasterize(verts, faces, camera)
