@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -252,3 +253,24 @@ def test_larger_presets_have_all_losses_of_the_paper_and_its_numbers(preset: str
     assert min(recipe.pixel, recipe.mask, recipe.feature, recipe.tv_image, recipe.tv_mask, recipe.adversarial) > 0
     assert recipe.extractor == "vgg19" and recipe.split and recipe.critic_scales >= 2
     assert (recipe.scale, recipe.grid_noise, recipe.texture_channels) == ((0.5, 1.25), 0.02, 8)
+
+
+# ---- the page that maps the paper to the code ------------------------------------------------------------------------
+
+def test_the_paper_to_code_map_names_what_there_is() -> None:
+    root = Path(__file__).resolve().parents[1]
+    text = (root / "docs" / "model.md").read_text(encoding="utf-8")
+    places = re.findall(r"`([a-z_/0-9]+\.py)`((?:,? `[A-Za-z_]+`)+)", text)
+    assert len(places) > 25
+    for file, names in places:
+        code = (root / "pipelines" / file).read_text(encoding="utf-8")
+        for name in re.findall(r"`(\w+)`", names):
+            assert re.search(rf"^(?:async )?(?:def|class) {name}\b", code, re.M), f"{file} has no {name}"
+
+
+def test_the_page_names_every_equation_and_every_loss_weight() -> None:
+    text = (Path(__file__).resolve().parents[1] / "docs" / "model.md").read_text(encoding="utf-8")
+    for number in range(1, 9):
+        assert f"| Eq. {number} |" in text
+    weights = ("pixel", "mask", "feature", "tv_image", "tv_mask", "adversarial", "feature_matching", "face_feature")
+    assert all(f"`{name}`" in text and hasattr(PRESETS["draft"], name) for name in weights)

@@ -202,7 +202,7 @@ def test_training_resumed_equals_training_never_stopped(person: dict[str, Path],
     people = {"ada": person, "ben": person}
     monkeypatch.setitem(PRESETS, "draft", dataclasses.replace(TINY, **changes))    # type: ignore[arg-type]
     monkeypatch.setattr(validation, "LOOK_EVERY", 6)
-    trained(tmp_path / "whole", people, images=20)
+    trained(tmp_path / "whole", people, images=14)
     monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)
     take_step, seen = loop.take_step, []
 
@@ -214,15 +214,15 @@ def test_training_resumed_equals_training_never_stopped(person: dict[str, Path],
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(loop, "take_step", stopped_at_eight)
-        trained(tmp_path / "parts", people, images=20)
+        trained(tmp_path / "parts", people, images=14)
     assert (tmp_path / "parts" / train.CHECKPOINT).exists()
-    assert trained(tmp_path / "parts", people, images=20).figures["images"] == 20
+    assert trained(tmp_path / "parts", people, images=14).figures["images"] == 14
     assert networks_equal(tmp_path / "whole", tmp_path / "parts")
     assert not networks_equal(tmp_path / "whole", _other_seed(tmp_path / "other", people))
 
 
 def _other_seed(folder: Path, people: dict[str, dict[str, Path]]) -> Path:
-    trained(folder, people, images=20, seed=1)
+    trained(folder, people, images=14, seed=1)
     return folder
 
 
