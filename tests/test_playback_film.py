@@ -298,3 +298,12 @@ def test_more_pixels_and_wider_networks_need_more_memory() -> None:
 def test_a_replay_draws_as_the_network_was_taught(avatar: Path, tmp_path: Path) -> None:
     outcome = run(render, avatar, tmp_path, person="ada", replay=True)
     assert outcome.figures["frames"] == FRAMES
+
+
+def test_the_bench_measures_network_and_whole_at_every_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    from anrcli.commands import bench_render
+
+    monkeypatch.setattr(bench_render, "SIZES", (64,))
+    monkeypatch.setattr(bench_render, "FRAMES", 8)
+    figures = bench_render.bench_render(Progress())
+    assert set(figures) == {"network_64x64_ms", "end_to_end_64x64_fps"} and min(figures.values()) > 0

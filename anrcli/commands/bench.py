@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from anrcli.commands.bench_fit import FIT
 from anrcli.commands.bench_raster import RASTER
+from anrcli.commands.bench_render import RENDER
 from anrcli.commands.command import Command, Parameter, Report
 from anrcli.commands.measuring import RUNS, Bench, Figures, in_words, machine
 from pipelines.core.cores import available_cores
@@ -16,6 +17,7 @@ from pipelines.core.workspace import Workspace
 BENCHES: dict[str, Bench] = {
     "fit": FIT,
     "raster": RASTER,
+    "render": RENDER,
 }
 
 
