@@ -17,7 +17,7 @@ from pipelines.core.stage import Job, Progress
 from pipelines.core.storage import read_fit
 from pipelines.fit import STAGE, FitOptions, gate
 from pipelines.fitting.anatomy import LANDMARKS, LIMB_JOINTS, load_anatomy
-from pipelines.fitting.calibration import solve_shape
+from pipelines.fitting.calibration import Person, solve_shape
 from pipelines.fitting.descent import solve_frame
 from pipelines.fitting.equations import Goal, normal_equations
 from pipelines.fitting.matching import associate
@@ -157,7 +157,8 @@ def test_betas_come_back_from_landmarks_of_several_poses(model: Model, camera: C
               for seed, yaw in enumerate((0, 0.8, 2, 3, -1))]
     states = [start.fit(Sight(seen), None) for seen in sights]
     goals = [goal_for(anatomy, seen, camera, state.place[2], prior=0.1) for seen, state in zip(sights, states)]
-    betas, _ = solve_shape(anatomy, goals, states, start.betas, height, rounds=12)
+    solved, _ = solve_shape(anatomy, goals, states, Person(start.betas, start.traits), height, rounds=12)
+    betas = solved.betas
     assert body_height_m(anatomy.body, betas) == pytest.approx(height, abs=0.005)
 
     def limbs(model: Model) -> np.ndarray:

@@ -27,7 +27,7 @@ from pipelines.fitting.hands import (
     thumb_turns,
 )
 from pipelines.fitting.hands import Hands as SeenHands
-from pipelines.fitting.model import Model, clothed_verts
+from pipelines.fitting.model import Model
 from pipelines.fitting.overlay import residual_colours
 from pipelines.fitting.solver import focal_told_by
 
@@ -181,15 +181,6 @@ def test_a_person_who_comes_near_tells_the_focal_length(model: Model, wrong: flo
 def test_a_person_who_keeps_far_away_does_not_tell_the_focal_length(model: Model) -> None:
     far = [replace(s, place=np.array([0.0, 0.0, 12.0])) for s in (standing(model, 0.1 * k) for k in range(10))]
     assert focal_told_by(clip_of([seen(model, state, 1.0, k) for k, state in enumerate(far)])) is None
-
-
-def test_cloth_lies_on_the_trunk_and_not_on_hands_and_head(model: Model) -> None:
-    body = model.anatomy.body
-    clothed = clothed_verts(body)
-    assert 0.3 < clothed.mean() < 0.8
-    assert not clothed[body.verts[:, 1].argmax()] and not clothed[np.abs(body.verts[:, 0]).argmax()]
-    filled = Model(model.anatomy, model.betas, CAMERA, "filled")
-    assert model.cloth_m[clothed].min() > 0.005 and (filled.cloth_m == 0).all()
 
 
 def test_residuals_go_from_green_to_red() -> None:

@@ -37,8 +37,8 @@ DIRECTIONS = (("shoulder_r", "shoulder_l", 0.10), ("hip_r", "hip_l", 0.13), ("hi
               ("hip_r", "shoulder_r", 0.20), ("shoulder_l", "elbow_l", 0.25), ("shoulder_r", "elbow_r", 0.25),
               ("elbow_l", "wrist_l", 0.33), ("elbow_r", "wrist_r", 0.33), ("hip_l", "knee_l", 0.16),
               ("hip_r", "knee_r", 0.16), ("knee_l", "ankle_l", 0.10), ("knee_r", "ankle_r", 0.10),
-              ("ear_r", "ear_l", 0.25), ("ear_l", "nose", 0.3), ("ear_r", "nose", 0.3), ("heel_l", "toe_l", 0.35),
-              ("heel_r", "toe_r", 0.35), ("pinky_l", "index_l", 0.7), ("pinky_r", "index_r", 0.7),
+              ("ear_r", "ear_l", 0.25), ("ear_l", "nose", 0.3), ("ear_r", "nose", 0.3), ("heel_l", "toe_l", 0.8),
+              ("heel_r", "toe_r", 0.8), ("pinky_l", "index_l", 0.7), ("pinky_r", "index_r", 0.7),
               ("wrist_l", "index_l", 0.5), ("wrist_r", "index_r", 0.5))
 
 
@@ -105,6 +105,10 @@ class Anatomy:
     mark_weight: np.ndarray             # (33, M)
     mark_offset: np.ndarray             # (33, M, 3) on the mean body
     mark_dirs: np.ndarray               # (S, 33, M, 3)
+
+    def first_angle(self, joint: str) -> int:
+        """Which angle is the first of the handle that moves a joint: its bend, of limbs."""
+        return int(self.first[self.handle[self.body.joint(joint)]])
 
     def at(self, betas: np.ndarray) -> tuple[Rig, Points, Points]:
         """The rig, the landmarks and the surface of a body with these betas."""
@@ -189,25 +193,25 @@ AT_JOINTS: dict[str, tuple[tuple[str, ...], str]] = {
 }
 
 # Where MediaPipe sees each landmark, seen from our joint or vertex: x outwards, y up, z forwards in the rest pose of
-# the joint that carries it, centimetres. The robust mean over the studio's ada, ben, cleo and dan (equal shares, twelve
-# clips: captured, ranging, squatting), whose joints and surface are known; tests/benchmarks/landmark_offsets.py makes
-# the joints' part. Fits of real people gave heads too high, since the table's own errors were in them.
+# the joint that carries it, centimetres. The robust mean over the studio's ada, ben, cleo and dan (equal shares of walks,
+# captures, squats, dances), whose joints and surface are known: tests/benchmarks/landmark_offsets.py makes it. Fits
+# of real people gave heads too high, since the table's own errors were in them.
 SHIFT_CM: dict[str, tuple[float, float, float]] = {
-    "shoulder": (-0.3, 1.5, 0.7),
-    "elbow": (-0.4, 0.7, 0.2),
-    "wrist": (0.1, -0.6, 0.9),
-    "hip": (-1.2, -0.7, 2.4),
-    "knee": (0.3, -0.4, -0.4),
-    "ankle": (-0.3, 1.5, 0.4),
-    "heel": (-1.6, -1.4, 0.9),
-    "toe": (1.2, 1.3, -2.1),
-    "ear": (-2.3, 1.3, 4.0),
-    "nose": (0.0, 1.5, -1.4),
-    "eye": (0.1, 1.0, -1.1),
-    "mouth": (0.0, 1.7, -0.6),
-    "index": (-1.5, -0.4, -2.6),
-    "pinky": (-2.5, 1.5, 1.3),
-    "thumb": (2.6, -0.6, -2.3),
+    "shoulder": (-0.5, 1.4, 0.6),
+    "elbow": (-0.6, 1.3, 0.3),
+    "wrist": (-0.1, -0.2, 0.5),
+    "hip": (-1.1, -0.2, 1.3),
+    "knee": (1.0, -0.6, -2.0),
+    "ankle": (-0.4, 1.7, 1.3),
+    "heel": (-2.3, -0.5, 4.2),
+    "toe": (1.2, 1.1, -2.6),
+    "ear": (-2.3, 1.2, 4.1),
+    "nose": (0.0, 1.2, -1.3),
+    "eye": (0.1, 0.7, -0.9),
+    "mouth": (0.0, 1.4, -0.6),
+    "index": (-1.3, -0.3, -3.3),
+    "pinky": (-2.5, 1.5, 0.2),
+    "thumb": (3.0, -0.4, -2.6),
 }
 
 

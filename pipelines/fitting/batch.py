@@ -17,6 +17,7 @@ from pipelines.fitting.turns import exp_rotation, log_rotation
 REFERENCE_S = 1.0 / 30.0                # the rate at which the figures below count in full
 USUAL_SMOOTH_S = 0.08                   # the width of smoothing they stand for
 PLACE_M_S2, TURN_RAD_S2, ANGLE_RAD_S2 = (4.0, 4.0, 2.0), 10.0, 16.0     # accelerations
+STEP_RAD_S2 = 48.0                      # of hips, knees and ankles as they bend: a heel that strikes stops the leg
 PLACE_M_S, TURN_RAD_S, ANGLE_RAD_S = 2.0, 6.0, 8.0                      # speeds; they only count where nothing is seen
 MEANT_S = 0.08                          # accelerations that last so long before and after are meant
 QUICK = 1.0                             # accelerations beyond so many expected ones are meant, not noise
@@ -39,7 +40,10 @@ def flow_of(anatomy: Anatomy, times_s: np.ndarray, smooth_s: float) -> Flow:
     """
     Q, F = len(anatomy.natural), len(times_s)
     looser = (USUAL_SMOOTH_S / smooth_s) ** 2
-    acceleration = looser * np.concatenate([PLACE_M_S2, [TURN_RAD_S2] * 3, np.full(Q, ANGLE_RAD_S2)])
+    bends = np.full(Q, ANGLE_RAD_S2)
+    bends[[anatomy.first_angle(f"{joint}.{side}") for joint in ("upperleg01", "lowerleg01", "foot") for side in "LR"]
+          ] = STEP_RAD_S2
+    acceleration = looser * np.concatenate([PLACE_M_S2, [TURN_RAD_S2] * 3, bends])
     speed = np.concatenate([[PLACE_M_S] * 3, [TURN_RAD_S] * 3, np.full(Q, ANGLE_RAD_S)])
     gaps = np.maximum(np.diff(times_s), 1e-3)
     first = np.arange(F - 1)

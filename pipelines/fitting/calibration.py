@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from pipelines.body.model import rest_body
 from pipelines.fitting.anatomy import Anatomy
 from pipelines.fitting.equations import Goal, normal_equations
 from pipelines.fitting.residuals import State
+from pipelines.fitting.sharing import shared_equations
+from pipelines.fitting.traits import Traits, cloth_shares, traits_prior, with_thickness
 from pipelines.fitting.turns import exp_rotation
 
 HEIGHT_ERROR_M = 0.003                  # of a height that was given
@@ -17,66 +20,107 @@ GUESSED_HEIGHT_ERROR_M = 0.08
 SHAPE_SPREAD = 1.6                      # of betas; wide, since people we met lay up to 5.5 standard deviations out
 
 
-def solve_shape(anatomy: Anatomy, goals: Sequence[Goal], states: Sequence[State], betas: np.ndarray,
-                height_m: float, height_error_m: float = HEIGHT_ERROR_M,
-                rounds: int = 8) -> tuple[np.ndarray, list[State]]:
-    """Betas for all frames at once, each frame's pose free to follow (Schur complement on the poses).
+@dataclass(frozen=True, eq=False)
+class Person:
+    """What all frames of a clip share."""
+
+    betas: np.ndarray                   # (S,)
+    traits: Traits
+
+
+def solve_shape(anatomy: Anatomy, goals: Sequence[Goal], states: Sequence[State], person: Person,
+                height_m: float, height_error_m: float = HEIGHT_ERROR_M, rounds: int = 8,
+                normals: Sequence[np.ndarray] | None = None) -> tuple[Person, list[State]]:
+    """Betas and traits for all frames at once, each frame's pose free to follow (Schur complement on the poses).
 
     height_m  from sole to crown; it decides how far away a person without depth readings is
-    returns   betas (S,), the poses that go with them
+    normals   (C, 3) of each frame's depth readings, which clothes move along; None: traits stay as they are
+    returns   the person, the poses that go with it
     source    Triggs et al., Bundle Adjustment: A Modern Synthesis, 1999, section 6.1
     """
-    betas, states = betas.copy(), list(states)
-    S, P = len(betas), 6 + len(anatomy.natural)
+    start, states, now = person, list(states), list(goals)
+    S, P = len(person.betas), 6 + len(anatomy.natural)
+    known = _Known(anatomy, height_m, height_error_m, len(goals))
     damping = 1e-2
-    cost = _total(anatomy, goals, states, betas, height_m, height_error_m)
+    cost = _total(known, now, states, person)
     for _ in range(rounds):
-        rig, marks, skin = anatomy.at(betas)
-        reduced, pull, parts = np.zeros((S, S)), np.zeros(S), []
-        for goal, state in zip(goals, states):
-            _, H, g = normal_equations(rig, marks, skin, goal, state.angles, state.turn, state.place, betas, True, True)
+        H_prior, g_prior = _prior(known, person)
+        E = S if normals is None else len(g_prior)
+        reduced, pull, parts = H_prior[:E, :E], g_prior[:E], []
+        for H, g in _equations(anatomy, now, states, person, normals is not None):
             pose = H[:P, :P] + np.diag(damping * np.diag(H)[:P] + 1e-9)
             solved = np.linalg.solve(pose, np.column_stack([H[:P, P:], g[:P]]))
-            reduced += H[P:, P:] - H[P:, :P] @ solved[:, :S]
-            pull += g[P:] - H[P:, :P] @ solved[:, S]
+            reduced = reduced + H[P:, P:] - H[P:, :P] @ solved[:, :-1]
+            pull = pull + g[P:] - H[P:, :P] @ solved[:, -1]
             parts.append(solved)
-        H_prior, g_prior = _prior(anatomy, betas, height_m, height_error_m, len(goals))
-        reduced += H_prior
-        pull += g_prior
         step = -np.linalg.solve(reduced + np.diag(damping * np.diag(reduced)), pull)
         moved = []
         for solved, state in zip(parts, states):
-            d = -solved[:, S] - solved[:, :S] @ step
+            d = -solved[:, -1] - solved[:, :-1] @ step
             moved.append(State(state.angles + d[6:], exp_rotation(d[3:6]) @ state.turn, state.place + d[:3]))
-        cost_try = _total(anatomy, goals, moved, betas + step, height_m, height_error_m)
+        other, goals_try = Person(person.betas + step[:S], person.traits), now
+        if normals is not None:
+            other = Person(other.betas, person.traits.moved(step[S:]))
+            thicker = other.traits.cloth_m - start.traits.cloth_m
+            goals_try = [with_thickness(goal, thicker, along) for goal, along in zip(goals, normals)]
+        cost_try = _total(known, goals_try, moved, other)
         if cost_try < cost:
             converged = cost - cost_try < 1e-4 * cost
-            betas, states, cost = betas + step, moved, cost_try
+            person, states, cost, now = other, moved, cost_try, goals_try
             damping = max(damping * 0.3, 1e-5)
             if converged:
                 break
         else:
             damping *= 10.0
-    return betas, states
+    return person, states
 
 
-def _total(anatomy: Anatomy, goals: Sequence[Goal], states: Sequence[State], betas: np.ndarray, height_m: float,
-           height_error_m: float) -> float:
-    rig, marks, skin = anatomy.at(betas)
-    cost = sum(normal_equations(rig, marks, skin, goal, s.angles, s.turn, s.place, betas, True, False)[0]
+def _equations(anatomy: Anatomy, goals: Sequence[Goal], states: Sequence[State], person: Person,
+               with_traits: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each frame's matrix and gradient: its pose, the betas, and the traits if asked for."""
+    rig, marks, skin = anatomy.at(person.betas)
+    marks = person.traits.marks(marks)
+    regions = np.ascontiguousarray(cloth_shares()[:, :len(person.traits.cloth_m)])
+    for goal, state in zip(goals, states):
+        _, H, g = normal_equations(rig, marks, skin, goal, state.angles, state.turn, state.place, person.betas, True,
+                                   True)
+        if with_traits:
+            cross, own, pull = shared_equations(rig, marks, skin, goal, state.angles, state.turn, state.place, regions)
+            H, g = np.block([[H, cross], [cross.T, own]]), np.concatenate([g, pull])
+        yield H, g
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What is known of the person before a frame is seen."""
+
+    anatomy: Anatomy
+    height_m: float
+    height_error_m: float
+    frames: int
+
+
+def _total(known: _Known, goals: Sequence[Goal], states: Sequence[State], person: Person) -> float:
+    rig, marks, skin = known.anatomy.at(person.betas)
+    marks = person.traits.marks(marks)
+    cost = sum(normal_equations(rig, marks, skin, goal, s.angles, s.turn, s.place, person.betas, True, False)[0]
                for goal, s in zip(goals, states))
-    height, _ = _height(anatomy, betas)
-    prior = len(goals) * (((height - height_m) / height_error_m) ** 2 + (betas ** 2).sum() / SHAPE_SPREAD ** 2)
-    return float(cost + prior)
+    height, _ = _height(known.anatomy, person.betas)
+    prior = ((height - known.height_m) / known.height_error_m) ** 2 + (person.betas ** 2).sum() / SHAPE_SPREAD ** 2
+    return float(cost + known.frames * prior + traits_prior(person.traits, known.frames)[0])
 
 
-def _prior(anatomy: Anatomy, betas: np.ndarray, height_m: float, height_error_m: float,
-           frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Height and shape prior, as heavy as `frames` frames: landmark errors repeat from frame to frame."""
-    height, slope = _height(anatomy, betas)
-    H = np.outer(slope, slope) / height_error_m ** 2 + np.eye(len(betas)) / SHAPE_SPREAD ** 2
-    g = slope * (height - height_m) / height_error_m ** 2 + betas / SHAPE_SPREAD ** 2
-    return frames * H, frames * g
+def _prior(known: _Known, person: Person) -> tuple[np.ndarray, np.ndarray]:
+    """Height, shape and traits, as heavy as many frames: landmark errors repeat from frame to frame."""
+    betas = person.betas
+    height, slope = _height(known.anatomy, betas)
+    H = np.outer(slope, slope) / known.height_error_m ** 2 + np.eye(len(betas)) / SHAPE_SPREAD ** 2
+    g = slope * (height - known.height_m) / known.height_error_m ** 2 + betas / SHAPE_SPREAD ** 2
+    _, stiff, pull = traits_prior(person.traits, known.frames)
+    both = np.zeros((len(g) + len(stiff), len(g) + len(stiff)))
+    both[:len(g), :len(g)] = known.frames * H
+    both[len(g):, len(g):] = np.diag(stiff)
+    return both, np.concatenate([known.frames * g, pull])
 
 
 def _height(anatomy: Anatomy, betas: np.ndarray) -> tuple[float, np.ndarray]:

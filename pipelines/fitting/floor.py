@@ -12,7 +12,7 @@ from pipelines.fitting.residuals import State
 BODY_UP_RAD = np.radians(4.0)           # how far the body's usual up is from the floor's normal
 CAMERA_UP_RAD = np.radians(6.0)         # and the picture's up: cameras are held about level
 TILT_RAD = np.radians(3.0)              # how far the mean of the two is
-TOUCH_ERROR_M = 0.02                    # of a sole that stands
+TOUCH_ERROR_M = 0.03                    # of a sole that stands
 HEIGHT_ERROR_M = 0.03                   # of the lower sole in one frame
 TOUCHES_M = 0.05                        # a sole no higher than this above the floor, or the other sole, stands on it
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.body.model import Body, body_height_m, rest_body
+from pipelines.body.model import body_height_m, rest_body
 from pipelines.body.surface import vertex_normals
 from pipelines.core.records import BodyPose, Camera, Landmarks
 from pipelines.fitting.anatomy import LANDMARKS, Anatomy
@@ -27,18 +27,23 @@ from pipelines.fitting.residuals import (
     with_directions,
     with_floor,
     with_outline,
+    with_standing,
 )
+from pipelines.fitting.traits import Traits, usual_traits
 
 GATE_M = 0.12                           # depth readings farther from the body are not the body
 TRACKING_KERNEL = 8.0                   # Geman-McClure scale while a pose is looked for, in expected errors
 DOUBTFUL_COST = 60.0                    # of the landmarks alone; beyond it a frame is also tried afresh
 CLOTHES = ("filled", "under")
-CLOTH_M = 0.015                         # between the skin and what the camera sees of it
 OUTSIDE_SHARE = 0.2                     # weight of what lies outside a body under clothes: trousers are wide
 UPRIGHT_RAD = 0.12                      # how far trunks lean from upright, without depth
 BENT_RAD, LEAN_PER_BEND = 0.3, 0.45     # knees bent by more lean the trunk forwards, by balance: studio's squats
 UNSURE_PER_BEND = 0.15                  # radians more for each radian that a knee bends more
 SURE_SHARE = 0.95                       # of the readings beside the body; with fewer, the pose before is a start too
+BESIDE_M = 0.05                         # readings so near to an elbow or a wrist in the picture may be on it
+ARM_RADIUS_M = 0.03                     # from the skin to the middle of an arm
+LIFT_ERROR_M = 0.04
+ARMS = [LANDMARKS.index(f"{name}_{side}") for name in ("elbow", "wrist") for side in "lr"]
 TORSO = [LANDMARKS.index(name) for name in ("shoulder_l", "shoulder_r", "hip_l", "hip_r")]
 TRUNK = np.array([(LANDMARKS.index(f"hip_{s}"), LANDMARKS.index(f"shoulder_{s}")) for s in "lr"])
 JUDGED = [LANDMARKS.index(f"{name}_{side}") for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -58,17 +63,20 @@ class Sight:
 class Model:
     """One person's body before the camera: fits poses to frames."""
 
-    def __init__(self, anatomy: Anatomy, betas: np.ndarray, camera: Camera, clothes: str = "under") -> None:
+    def __init__(self, anatomy: Anatomy, betas: np.ndarray, camera: Camera, clothes: str = "under",
+                 traits: Traits | None = None) -> None:
         self.anatomy, self.betas, self.camera = anatomy, betas, camera
-        self.rig, self.marks, self.skin = anatomy.at(betas)
+        self.traits = traits or usual_traits(clothes)
+        self.rig, marks, self.skin = anatomy.at(betas)
+        self.marks = self.traits.marks(marks)
         verts, _ = rest_body(anatomy.body, betas)
         self.rest_normals = np.ascontiguousarray(vertex_normals(verts, anatomy.body.faces), float)
         self.outlined = outlined_verts(anatomy.body)
         self.clothes = clothes
-        self.cloth_m = CLOTH_M * clothed_verts(anatomy.body) if clothes == "under" else np.zeros(len(verts))
+        self.cloth_m = self.traits.thickness_m()
         self.soles = sole_points(anatomy.body)
         self.rest_marks = self.marks_m(State(np.zeros(len(anatomy.natural)), np.eye(3), np.zeros(3)))
-        self.knees = [self.rig.first[self.rig.handle[anatomy.body.joint(f"lowerleg01.{side}")]] for side in "LR"]
+        self.knees = [anatomy.first_angle(f"lowerleg01.{side}") for side in "LR"]
         self.height_m = body_height_m(anatomy.body, betas)
         self.free = np.zeros(6 + len(anatomy.natural), bool)
         self.only_root = np.ones_like(self.free)
@@ -86,10 +94,21 @@ class Model:
         if sight.cloud is None:
             return state
         state, cost, share = self._deepened(sight, state)
-        if before is not None and share < SURE_SHARE:
-            again, cost_again, _ = self._deepened(sight, before)
-            state = again if cost_again < cost else state
+        if share >= SURE_SHARE:
+            return state
+        others = [self._lifted(sight, state)] + ([before] if before is not None else [])
+        for other in others:
+            again, cost_again, _ = self._deepened(sight, other)
+            if cost_again < cost:
+                state, cost = again, cost_again
         return state
+
+    def _lifted(self, sight: Sight, state: State) -> State:
+        """The pose with its arms as far away as the readings beside their landmarks are."""
+        assert sight.cloud is not None
+        depths = depths_beside(sight.cloud.points, sight.landmarks, self.camera)
+        goal = goal_for(self.anatomy, sight.landmarks, self.camera, state.place[2], directions=0.3)
+        return self.solve(with_standing(goal, depths, LIFT_ERROR_M), state, 8)[0]
 
     def _deepened(self, sight: Sight, state: State, rounds: int = 3) -> tuple[State, float, float]:
         """The pose that landmarks and depth lead to, its cost with missed readings, the share that was not missed."""
@@ -237,11 +256,21 @@ class Model:
         return float(1000.0 * np.median(np.abs(off)))
 
 
-def clothed_verts(body: Body) -> np.ndarray:
-    """(V,) bool: surface that cloth usually covers; not head, neck, hands and feet."""
-    bare = np.array([name.startswith(("head", "neck", "wrist", "finger", "metacarpal", "foot", "tongue", "jaw"))
-                     for name in body.joint_names])
-    return (body.skin_weights * bare[body.skin_indices]).sum(axis=1) < 0.5
+def depths_beside(points: np.ndarray, landmarks: Landmarks, camera: Camera) -> np.ndarray:
+    """(33,) how far away elbows and wrists are by the foremost readings beside them; NaN for others and without any.
+
+    points  (C, 3) metres, camera frame
+    """
+    depths = np.full(len(LANDMARKS), np.nan)
+    if not len(points):
+        return depths
+    seen = points[:, :2] / points[:, 2:] * np.diag(camera.K)[:2] + camera.K[:2, 2]
+    reach_px = BESIDE_M * camera.K[0, 0] / float(np.median(points[:, 2]))
+    for mark in ARMS:
+        beside = np.linalg.norm(seen - landmarks.pixels[mark], axis=1) < reach_px
+        if beside.sum() >= 2 and landmarks.confidence[mark] > 0.3:
+            depths[mark] = np.quantile(points[beside, 2], 0.25) + ARM_RADIUS_M
+    return depths
 
 
 def _rotation_of(a: np.ndarray, b: np.ndarray) -> np.ndarray:

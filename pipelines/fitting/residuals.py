@@ -19,7 +19,10 @@ OUTLINE_KERNEL_M = 0.05
 STAND_ERROR_M = 0.02
 FLOOR_KERNEL_M = 0.06
 CLOUD_POINTS = 500
+JUMP_M = 0.06                           # between neighbouring pixels: where an arm ends before the trunk
+THINNING = 1.0                          # readings are kept with a chance of (pixels from the border) ** -THINNING
 PIXEL_KERNEL = 4.0                      # Geman-McClure scale, in expected errors
+GUESSED = 0.04                          # share of a landmark's weight that is left where the detector only guesses
 LEANS_RAD = 0.05                        # measured on the legs of the studio's tuning people: 0.05 and 0.08
 LIMIT_RAD = np.radians(2.0)
 
@@ -65,7 +68,7 @@ def goal_for(anatomy: Anatomy, landmarks: Landmarks, camera: Camera, depth_m: fl
     prior       weight of the prior on joint angles
     """
     Q = len(anatomy.natural)
-    trust = 0.15 + 0.85 * np.clip(landmarks.confidence, 0, 1) ** 2
+    trust = GUESSED + (1.0 - GUESSED) * np.clip(landmarks.confidence, 0, 1) ** 2
     inside = ((landmarks.pixels >= 0) & (landmarks.pixels < (camera.width, camera.height))).all(axis=1)
     trust = trust * np.where(inside, 1.0, 0.2)
     world = landmarks.world_m @ towards(landmarks, camera).T
@@ -116,10 +119,10 @@ def with_outline(goal: Goal, outline: tuple[np.ndarray, np.ndarray, np.ndarray])
                          outline_normal=_floats(normals), outline_weight=float(weight))
 
 
-def with_standing(goal: Goal, depths_m: np.ndarray) -> Goal:
-    """Adds feet that stand still: depths_m (33,) along the camera's axis, NaN for landmarks that move."""
+def with_standing(goal: Goal, depths_m: np.ndarray, error_m: float = STAND_ERROR_M) -> Goal:
+    """Adds landmarks' distances, of feet that stand still: depths_m (33,) along the camera's axis, NaN = not known."""
     known = np.isfinite(depths_m)
-    return goal._replace(stand_m=_floats(np.where(known, depths_m, 0.0)), stand_weight=_floats(known / STAND_ERROR_M))
+    return goal._replace(stand_m=_floats(np.where(known, depths_m, 0.0)), stand_weight=_floats(known / error_m))
 
 
 def with_directions(goal: Goal, pairs: np.ndarray, directions: np.ndarray, error_rad: float) -> Goal:
@@ -151,9 +154,11 @@ def towards(landmarks: Landmarks, camera: Camera) -> np.ndarray:
 
 
 def cloud_from(depth_m: np.ndarray, mask: np.ndarray, camera: Camera, seed: int = 0) -> Cloud:
-    """Readings on the person, thinned out evenly.
+    """Readings on the person, thinned out: the closer to a border, the more stay, so limbs get as many as the trunk.
 
     depth_m  (H, W) metres, 0 = none; mask (H, W) 0..1; its border is left out, where readings mix with the background
+    returns  `CLOUD_POINTS` at most; the first N of them are a sample of N made the same way
+    source   sampling with weights: Efraimidis and Spirakis, Information Processing Letters 97(5), 2006
     """
     import cv2
 
@@ -175,7 +180,11 @@ def cloud_from(depth_m: np.ndarray, mask: np.ndarray, camera: Camera, seed: int 
     across[:, step:-step] = dense[:, 2 * step:] - dense[:, :-2 * step]
     down[step:-step] = dense[2 * step:] - dense[:-2 * step]
     rows, columns = np.nonzero(good & (np.abs(calm - depth_m) < 0.05))
-    picked = np.random.default_rng(seed).permutation(len(rows))[:CLOUD_POINTS]
+    fill = np.where(good, smooth, middle).astype(np.float32)
+    jump = cv2.dilate(fill, np.ones((3, 3))) - cv2.erode(fill, np.ones((3, 3))) > JUMP_M
+    inside_px = cv2.distanceTransform((good & ~jump).astype(np.uint8), cv2.DIST_L2, 3)[rows, columns]
+    chance = np.random.default_rng(seed).exponential(np.maximum(inside_px, 1.0) ** THINNING)
+    picked = np.argsort(chance)[:CLOUD_POINTS]
     rows, columns = rows[picked], columns[picked]
     normals = np.cross(down[rows, columns], across[rows, columns])
     lengths = np.linalg.norm(normals, axis=1)

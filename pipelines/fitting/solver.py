@@ -11,7 +11,7 @@ from pipelines.body.model import betas_for_height
 from pipelines.core.records import BodyFit, Camera, Landmarks
 from pipelines.fitting.anatomy import Anatomy, load_anatomy
 from pipelines.fitting.batch import flow_of, loosened, solve_clip
-from pipelines.fitting.calibration import GUESSED_HEIGHT_ERROR_M, HEIGHT_ERROR_M, solve_shape
+from pipelines.fitting.calibration import GUESSED_HEIGHT_ERROR_M, HEIGHT_ERROR_M, Person, solve_shape
 from pipelines.fitting.floor import find_floor
 from pipelines.fitting.focal import told_focal
 from pipelines.fitting.hands import Hands, bend_fingers
@@ -21,6 +21,7 @@ from pipelines.fitting.residuals import Anchor, Cloud, State, with_standing
 from pipelines.fitting.smoothing import longest_gaps, smooth
 from pipelines.fitting.standing import standing_depths, standing_runs
 from pipelines.fitting.tracking import LiveFit, Tracker
+from pipelines.fitting.traits import Traits
 
 SHAPE_FRAMES = 24
 SHAPE_ROUNDS = 4
@@ -59,8 +60,8 @@ class Clip:
             hands = Hands(self.hand_world_m[row], self.hand_confidence[row])
         return Sight(self.landmarks[row], self.cloud(row), self.outline(row), hands)
 
-    def model(self, betas: np.ndarray) -> Model:
-        return Model(load_anatomy(), betas, self.camera, self.clothes)
+    def model(self, betas: np.ndarray, traits: Traits | None = None) -> Model:
+        return Model(load_anatomy(), betas, self.camera, self.clothes, traits)
 
 
 def fit_clip(clip: Clip, track: Track) -> BodyFit:
@@ -72,7 +73,7 @@ def fit_clip(clip: Clip, track: Track) -> BodyFit:
     rows = np.flatnonzero(clip.found)
     sights = {int(row): clip.sight(int(row)) for row in track(rows.tolist(), "Reading masks and depth", len(rows))}
     chosen = shape_rows(clip, rows)
-    model = clip.model(calibrated(anatomy, clip, {row: sights[row] for row in chosen}, track))
+    model = calibrated(anatomy, clip, {row: sights[row] for row in chosen}, track)
     tracker = Tracker(model)
     states: list[State | None] = [None] * len(clip.found)
     for row in track(rows, "Fitting poses", len(rows)):
@@ -80,6 +81,7 @@ def fit_clip(clip: Clip, track: Track) -> BodyFit:
         sights[row] = replace(sights[row], landmarks=landmarks)
         states[row] = tracker.follow(sights[row], clip.times_s[row])
     whole, trust = settled(model, clip, sights, _filled(states), track)
+    whole = [within_limits(anatomy, state) for state in whole]
     return with_fingers(answer(model, whole, trust, clip, sights), model, clip)
 
 
@@ -89,6 +91,11 @@ def with_fingers(fit: BodyFit, model: Model, clip: Clip) -> BodyFit:
         return fit
     seen = clip.hand_confidence * fit.ok[:, None]
     return bend_fingers(model.anatomy.body, fit, clip.hand_world_m, seen, clip.times_s, clip.smooth_s)
+
+
+def within_limits(anatomy: Anatomy, state: State) -> State:
+    """The pose with every angle within its joint's limits, which the solver only leans on."""
+    return replace(state, angles=np.clip(state.angles, anatomy.lowest, anatomy.highest))
 
 
 def settled(model: Model, clip: Clip, sights: Mapping[int, Sight], states: Sequence[State],
@@ -132,8 +139,7 @@ def fit_live(clip: Clip, track: Track) -> BodyFit:
             sights[row] = clip.sight(row)
             if len(sights) in LIVE_SHAPES:
                 chosen = shape_rows(clip, np.array(sorted(sights)))
-                betas = calibrated(anatomy, clip, {k: sights[k] for k in chosen}, lambda rows, label, total: rows)
-                live.reshape(clip.model(betas))
+                live.reshape(calibrated(anatomy, clip, {k: sights[k] for k in chosen}, _untold))
         sight = sights.get(row)
         states[row] = live.state(sight.landmarks if sight else None, sight.cloud if sight else None,
                                  clip.times_s[row])[0]
@@ -149,17 +155,19 @@ def shape_rows(clip: Clip, rows: np.ndarray, count: int = SHAPE_FRAMES) -> list[
     return [int(rows[part[np.argmax(sure[part])]]) for part in parts]
 
 
-def calibrated(anatomy: Anatomy, clip: Clip, sights: Mapping[int, Sight], track: Track) -> np.ndarray:
-    """Betas (S,) that the frames given agree on; what is hidden in one of them counts little in it."""
-    betas = betas_for_height(anatomy.body, clip.height_m)
-    model = clip.model(betas)
+def calibrated(anatomy: Anatomy, clip: Clip, sights: Mapping[int, Sight], track: Track) -> Model:
+    """The person that the frames given agree on; what is hidden in one of them counts little in it."""
+    model = clip.model(betas_for_height(anatomy.body, clip.height_m))
     states = [model.fit(sights[row], None) for row in track(list(sights), "Finding the shape", len(sights))]
-    for _ in range(SHAPE_ROUNDS):
+    error_m = HEIGHT_ERROR_M if clip.height_known else GUESSED_HEIGHT_ERROR_M
+    normals = [np.zeros((0, 3)) if sight.cloud is None else sight.cloud.normals for sight in sights.values()]
+    person = Person(model.betas, model.traits)
+    for turn in range(SHAPE_ROUNDS):
         goals = [model.goal(sight, state) for sight, state in zip(sights.values(), states)]
-        betas, states = solve_shape(anatomy, goals, states, betas, clip.height_m,
-                                    HEIGHT_ERROR_M if clip.height_known else GUESSED_HEIGHT_ERROR_M, rounds=4)
-        model = clip.model(betas)
-    return betas
+        person, states = solve_shape(anatomy, goals, states, person, clip.height_m, error_m, 4,
+                                     normals if turn > 0 else None)
+        model = clip.model(person.betas, person.traits)
+    return model
 
 
 def focal_told_by(clip: Clip) -> float | None:
@@ -170,10 +178,14 @@ def focal_told_by(clip: Clip) -> float | None:
 
     def cost(camera: Camera, seen: Mapping[int, Sight]) -> float:
         seen_so = replace(clip, camera=camera, smooth_s=0.0)
-        model = seen_so.model(calibrated(anatomy, seen_so, seen, lambda rows, label, total: rows))
+        model = calibrated(anatomy, seen_so, seen, _untold)
         return sum(model.descend(sight, model.fit(sight, None), None, 4)[1] for sight in seen.values())
 
     return told_focal(clip.camera, sights, cost)
+
+
+def _untold(rows: Iterable[int], label: str, total: int) -> Iterable[int]:
+    return rows
 
 
 def _filled(states: Sequence[State | None]) -> list[State]:
