@@ -193,9 +193,9 @@ AT_JOINTS: dict[str, tuple[tuple[str, ...], str]] = {
 }
 
 # Where MediaPipe sees each landmark, seen from our joint or vertex: x outwards, y up, z forwards in the rest pose of
-# the joint that carries it, centimetres. The robust mean over the studio's ada, ben, cleo and dan (equal shares of walks,
-# captures, squats, dances), whose joints and surface are known: tests/benchmarks/landmark_offsets.py makes it. Fits
-# of real people gave heads too high, since the table's own errors were in them.
+# the joint that carries it, centimetres. The robust mean over the studio's ada, ben, cleo and dan walking, captured,
+# squatting and dancing, in equal shares, whose joints and surface are known (tests/benchmarks/landmark_offsets.py).
+# Fits of real people gave heads too high, since the table's own errors were in them.
 SHIFT_CM: dict[str, tuple[float, float, float]] = {
     "shoulder": (-0.5, 1.4, 0.6),
     "elbow": (-0.6, 1.3, 0.3),
