@@ -27,7 +27,7 @@ from pipelines.core.storage import read_fit, write_json
 
 PROJECTIONS = ("perspective", "weak")
 MARGIN = 0.15                           # of the body's height in the picture, on each side of the box
-THREADS = min(8, available_cores())     # frames drawn side by side; compiled code frees the GIL
+THREADS = min(4, available_cores())     # frames drawn side by side, up to 0.3 GB each (4K); the GIL is free
 AHEAD = 2 * THREADS                     # frames begun before the oldest is done: bounds the memory
 SHEET_FRAMES = 6
 SAMPLE_FRAMES = 5                       # packed to learn how much room all will take

@@ -7,7 +7,8 @@ from importlib import import_module
 
 from pipelines.core.errors import AnrError
 
-# name -> module with `rasterize(verts, faces, camera, box) -> (face_index, bary, depth_m)` and `check()`
+# name -> module with `rasterize(verts, faces, camera, box) -> (face_index, bary, depth_m)` and `check()`, which raises
+# AnrError where it cannot run; docs/maps.md says what pixels, weights and numbers mean
 RASTERIZERS = {
     "cpu": "pipelines.rasterizers.cpu",
     "nvdiffrast": "pipelines.rasterizers.nvdiffrast",
