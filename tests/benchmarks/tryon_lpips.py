@@ -4,8 +4,9 @@
 
 Renders the face's owner, the shirt's owner and the swap in the same poses, from all sides, in the body shape of the
 face's owner, and compares them in the swapped region and in the face, everything else grey: LPIPS(squeeze) of the swap
-to the owner and to the other person. At the border between both textures: how steep the picture is there, against the
-two renderings pasted together along it, and whether the matte has a dent. Exits with 1 where the swap fails.
+to the owner and to the other person. At the border between both textures: how steep the picture is there, against
+both people's own renderings and the two pasted together along it, and whether the matte has a dent. Exits with 1 where
+the swap fails.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pipelines.renderers.avatar import load_avatar
 from pipelines.renderers.engines import engine_for
 
 GREY = 0.5
+STEP = 1.5                              # a border this much steeper than in both people's own pictures is a step
 FEW_PIXELS = 300                        # a region seen by fewer is not judged
 LPIPS_LEAST_PX = 64                     # the crop that is compared is at least so large
 
@@ -109,16 +111,19 @@ def measure(train: Path, face: str, shirt: str, views: int, garment: str) -> dic
             continue
         pasted = np.where((view.shirt > 0.5)[..., None], view.pictures["shirt"], view.pictures["face"])
         told.setdefault("border_steepness_swap", []).append(steepness(view.pictures["swap"], border))
+        own = max(steepness(view.pictures[name], border) for name in ("face", "shirt"))
+        told.setdefault("border_steepness_own", []).append(own)
         told.setdefault("border_steepness_pasted", []).append(steepness(pasted, border))
         told.setdefault("border_least_alpha", []).append(float(np.percentile(view.alphas["swap"][border], 2)))
     return {name: float(np.mean(values)) for name, values in told.items()}
 
 
 def right(told: dict[str, float]) -> bool:
-    """Whether each region is nearer to its owner, and the border neither steeper than pasted nor dented."""
+    """Whether each region is nearer to its owner, and the border is neither a step nor a dent."""
     return (told["shirt_region_to_shirt_owner"] < told["shirt_region_to_face_owner"]
             and told["face_region_to_face_owner"] < told["face_region_to_shirt_owner"]
-            and told["border_steepness_swap"] <= told["border_steepness_pasted"] and told["border_least_alpha"] > 0.8)
+            and told["border_steepness_swap"] <= STEP * told["border_steepness_own"]
+            and told["border_least_alpha"] > 0.8)
 
 
 def main() -> int:
