@@ -46,6 +46,7 @@ SURVEY_FRAMES = 60                      # looked at to learn how far hair and cl
 GROUND_FRAMES = 24                      # looked at to learn the background
 MARGIN_M = 0.1                          # around the person, of what is looked at
 UNSURE_REACH = 2.0                      # where the fit is not to be trusted, clothes may be this much farther from it
+SMEARED_PX = 2.0                        # where the picture is smeared more than this, nothing is sure
 SEEN_OF_BODY = 0.85                     # of the body that must be in the mask, for objects before it to be looked for
 LONGEST_STEP_S = 0.15                   # between frames that are held against each other
 DRAFTS = "drafts"                       # mattes before they are held against their neighbours; not part of the result
@@ -177,7 +178,7 @@ def cut_frame(task: Task) -> dict[str, float]:
     """Writes one frame's draft and its doubts."""
     from pipelines.matting.closed_form import person_alpha
     from pipelines.matting.evidence import opinion_of, possible_part
-    from pipelines.matting.steady import doubt_of
+    from pipelines.matting.steady import blur_px, doubt_of
     from pipelines.media.images import write_alpha
 
     shape = _shape(task.capture)
@@ -190,8 +191,11 @@ def cut_frame(task: Task) -> dict[str, float]:
         if task.reach_m is not None:
             reach_m = task.reach_m * (1 if task.fitted else UNSURE_REACH)
             possible = possible_part(opinion, view.regions, task.px_per_m, reach_m)
-        alpha[part] = person_alpha(view.image, opinion, max(2.0, task.options.band * task.px_per_m), view.core,
-                                   possible, coarse=task.options.fast)
+        band_px: float | np.ndarray = max(2.0, task.options.band * task.px_per_m)
+        if task.beside:
+            smeared = blur_px(view.image, _recording(task.capture).image(task.beside[0])[part])
+            band_px, view = band_px + smeared, replace(view, core=view.core & (smeared < SMEARED_PX))
+        alpha[part] = person_alpha(view.image, opinion, band_px, view.core, possible, coarse=task.options.fast)
         doubt[part] = doubt_of(alpha[part], opinion, max(1.5, DOUBT_PX * 1.7 * task.px_per_m))
     write_alpha(task.out / DRAFTS / task.name, alpha)
     write_alpha(task.out / "uncertain" / task.name, doubt)

@@ -108,3 +108,30 @@ def test_the_sheet_shows_the_most_doubtful_frames_first_and_apart() -> None:
     assert one.shape[1] / one.shape[0] == pytest.approx(3 * image.shape[1] / image.shape[0], rel=0.01)
     whole = sheet(["frame 3", "frame 9"], [(image, alpha, image, alpha)] * 2)
     assert whole.shape[1] > 2 * one.shape[1]
+
+
+def test_what_moves_fast_may_be_smeared_and_what_stands_still_is_not() -> None:
+    import cv2
+
+    from pipelines.matting.steady import blur_px
+
+    random = np.random.default_rng(3)
+    wall, skin = (cv2.GaussianBlur(random.normal(110, 900, shape).astype(np.float32), (0, 0), 8).clip(0, 255)
+                  .astype(np.uint8) for shape in ((160, 240), (64, 64)))
+    image, other = (np.repeat(wall[..., None], 3, axis=2) for _ in range(2))
+    patch = skin[..., None]
+    image[48:112, 80:144] = patch
+    other[48:112, 96:160] = patch                   # 16 px to the right
+    smeared = blur_px(image, other)
+    assert smeared.shape == wall.shape and 3 < np.median(smeared[64:96, 96:128]) < 12
+    assert np.median(smeared[:, :40]) == 0 and not blur_px(image, image).any()
+
+
+def test_the_band_may_be_wider_where_the_picture_is_smeared() -> None:
+    from pipelines.matting.trimap import UNKNOWN, make_trimap
+
+    mask = np.zeros((60, 60), np.float32)
+    mask[:, 30:] = 1
+    band_px = np.where(np.arange(60) < 30, 2.0, 8.0)[:, None] * np.ones((1, 60))
+    unknown = (make_trimap(mask, band_px) == UNKNOWN).sum(axis=1)
+    assert unknown[:30].max() <= 5 and unknown[30:].min() >= 15

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from anrcli.commands.bench_fit import FIT
+from anrcli.commands.bench_matte import MATTE
 from anrcli.commands.bench_raster import RASTER
 from anrcli.commands.bench_render import RENDER
 from anrcli.commands.command import Command, Parameter, Report
@@ -16,6 +17,7 @@ from pipelines.core.workspace import Workspace
 
 BENCHES: dict[str, Bench] = {
     "fit": FIT,
+    "matte": MATTE,
     "raster": RASTER,
     "render": RENDER,
 }

@@ -17,13 +17,13 @@ LARGEST_UNKNOWN = 30_000                # pixels: above it half scale tells firs
 NEARLY = 0.02                           # an alpha this near to 0 or 1 at half scale is 0 or 1
 
 
-def person_alpha(image: np.ndarray, mask: np.ndarray, band_px: float, core: np.ndarray | None = None,
+def person_alpha(image: np.ndarray, mask: np.ndarray, band_px: float | np.ndarray, core: np.ndarray | None = None,
                  possible: np.ndarray | None = None, coarse: bool = False) -> np.ndarray:
     """The matte of one person.
 
     image     (H, W, 3) uint8 sRGB
     mask      (H, W) 0..1, how likely each pixel is the person
-    band_px   how far the mask's outline may be wrong
+    band_px   how far the mask's outline may be wrong, one number or (H, W)
     core      (H, W) bool, deep within the person by other evidence: foreground unless the mask objects
     possible  (H, W) bool, where the person can be at all; elsewhere is background
     coarse    solve at half scale, whatever the size

@@ -8,11 +8,11 @@ BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 DENIED = 0.3                            # below it the mask says that a pixel is not the person
 
 
-def make_trimap(mask: np.ndarray, band_px: float, core: np.ndarray | None = None) -> np.ndarray:
+def make_trimap(mask: np.ndarray, band_px: float | np.ndarray, core: np.ndarray | None = None) -> np.ndarray:
     """(H, W) uint8 of BACKGROUND, UNKNOWN, FOREGROUND from a soft mask (H, W).
 
-    Sure are pixels farther than `band_px` from the mask's outline (its 0.5 level) and the core (H, W) bool where the
-    mask does not deny it; a core that the mask denies is unknown.
+    Sure are pixels farther than `band_px` (one number, or (H, W)) from the mask's outline (its 0.5 level), and the core
+    (H, W) bool where the mask does not deny it; a core that the mask denies is unknown.
     """
     import cv2
 
