@@ -39,15 +39,17 @@ def global_rotations(source: Source, reference: Reference, rig: Rig) -> np.ndarr
         G[:, rig.index(name)] = rotations
         done.add(name)
 
-    pelvis = turned(joint_map.joints["hips"], axes)
+    trunk_axes = _trunk_axes(reference, rig, joint_map)
+    pelvis = turned(joint_map.joints["hips"], trunk_axes)
     put("root", pelvis)
-    _put_spine(put, rig, joint_map, pelvis, [turned(j, axes) for j in joint_map.spine], source)
-    chest = turned(joint_map.spine[-1], axes)
+    _put_spine(put, rig, joint_map, pelvis, [turned(j, trunk_axes) for j in joint_map.spine], source)
+    chest = turned(joint_map.spine[-1], trunk_axes)
     head_joint = source.joint("head")
-    head = chest if head_joint is None else turned(head_joint, axes)
+    head = chest if head_joint is None else turned(head_joint, trunk_axes)
     if head_joint is not None and not reference.neutral:
-        head = chest @ recentred(np.swapaxes(chest, -1, -2) @ head)
-    _put_neck(put, chest, [turned(j, axes) for j in joint_map.neck], head)
+        upright = turned(joint_map.spine[-1], axes)      # on the whole it looks ahead, not where a bent chest does
+        head = upright @ recentred(np.swapaxes(upright, -1, -2) @ head)
+    _put_neck(put, chest, [turned(j, trunk_axes) for j in joint_map.neck], head)
     for side in SIDES:
         _put_arm(put, turned, source, reference, rig, chest, side)
         _put_leg(put, turned, source, reference, rig, side)
@@ -55,6 +57,19 @@ def global_rotations(source: Source, reference: Reference, rig: Rig) -> np.ndarr
         if rig.names[j] not in done and parent >= 0:
             G[:, j] = G[:, parent]
     return G
+
+
+def _trunk_axes(reference: Reference, rig: Rig, joint_map: JointMap) -> np.ndarray:
+    """(3, 3) how our trunk stands in the reference: upright in one that stands straight, else along the source's."""
+    axes, at, joints = reference.body_to_pose, reference.positions, joint_map.joints
+    if reference.neutral:
+        return axes
+    ends = [(at[joints[f"{part}.L"]] + at[joints[f"{part}.R"]]) / 2 for part in ("hip", "shoulder")]
+    ours = [(rig.rest[rig.index(f"{name}.L")] + rig.rest[rig.index(f"{name}.R")]) / 2
+            for name in ("upperleg01", "upperarm01")]
+    if np.linalg.norm(ends[1] - ends[0]) < 1e-9:
+        return axes
+    return aligned(axes, unit(ours[1] - ours[0]), ends[1] - ends[0])
 
 
 def _put_spine(put, rig: Rig, joint_map: JointMap, pelvis: np.ndarray, source_spine: list[np.ndarray],
@@ -83,7 +98,8 @@ def _put_arm(put, turned, source: Source, reference: Reference, rig: Rig, chest:
     joints, at = source.joint_map.joints, reference.positions
     shoulder, elbow, wrist = (joints[f"{part}.{side}"] for part in ("shoulder", "elbow", "wrist"))
     collar = source.joint(f"collar.{side}")
-    clavicle = chest if collar is None else turned(collar, reference.body_to_pose)
+    trunk_axes = _trunk_axes(reference, rig, source.joint_map)
+    clavicle = chest if collar is None else turned(collar, trunk_axes)
     put(f"clavicle.{side}", clavicle)
     put(f"shoulder01.{side}", clavicle)
 
