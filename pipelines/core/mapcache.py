@@ -111,7 +111,7 @@ def _packed(arrays: Sequence[np.ndarray], nearest: float, step: float) -> tuple[
     run_count, count = codec.cover(arrays[0], runs)
     codes = np.empty((count, CHANNELS), np.int32)
     codec.quantise(*arrays, nearest, step, codes)
-    words = np.zeros(count * WORDS_PER_PIXEL + SPARE_WORDS, np.uint32)
+    words = np.empty(count * WORDS_PER_PIXEL, np.uint32)
     return runs[:run_count], words[:codec.pack(runs[:run_count], height, width, codes, words)]
 
 

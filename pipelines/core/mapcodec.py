@@ -138,16 +138,14 @@ def quantise(face_index, uv, normal, depth_m, nearest, depth_step, codes):  # ty
 
 
 def pack(runs, height, width, codes, words):  # type: ignore[no-untyped-def]
-    """Fills words (M,) uint32, zeros before; returns how many that took.
-
-    words  at least WORDS_PER_PIXEL per row of codes, and SPARE_WORDS
-    """
+    """Fills words (M,) uint32, at least WORDS_PER_PIXEL per row of codes; returns how many that took."""
     above, row = np.full(width + 2, -1, dtype=np.int64), np.full(width + 2, -1, dtype=np.int64)   # column x at x + 1
     column_at = np.empty(width, dtype=np.int64)
     differences = np.empty((CHANNELS, GROUP), dtype=np.int64)
     fields = np.empty(1 + CHANNELS * GROUP + GROUP, dtype=np.int64)                               # what a group takes
     bits = np.empty(len(fields), dtype=np.int64)
-    used, first, bit = 0, 0, 0
+    used, first = 0, 0
+    filled, held, held_bits = 0, 0, 0   # whole words; bits that do not fill one yet
     for _ in range(height):
         above, row = row, above
         row[:] = -1
@@ -202,12 +200,18 @@ def pack(runs, height, width, codes, words):  # type: ignore[no-untyped-def]
                     fields[last], bits[last] = codes[first + start + k, FACE], 16
                     last += 1
             for n in range(last):
-                here, spread = bit >> 5, fields[n] << (bit & 31)
-                words[here] |= np.uint32(spread & 0xFFFFFFFF)
-                words[here + 1] |= np.uint32(spread >> 32)
-                bit += bits[n]
+                held |= fields[n] << held_bits
+                held_bits += bits[n]
+                if held_bits >= 32:
+                    words[filled] = np.uint32(held & 0xFFFFFFFF)
+                    filled += 1
+                    held >>= 32
+                    held_bits -= 32
         first += covered
-    return (bit + 31) // 32
+    if held_bits:
+        words[filled] = np.uint32(held)
+        filled += 1
+    return filled
 
 
 def unpack(runs, height, width, words, codes):  # type: ignore[no-untyped-def]
