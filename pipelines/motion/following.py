@@ -62,7 +62,7 @@ def global_rotations(source: Source, reference: Reference, rig: Rig) -> np.ndarr
 def _trunk_axes(reference: Reference, rig: Rig, joint_map: JointMap) -> np.ndarray:
     """(3, 3) how our trunk stands in the reference: upright in one that stands straight, else along the source's."""
     axes, at, joints = reference.body_to_pose, reference.positions, joint_map.joints
-    if reference.neutral:
+    if reference.upright:
         return axes
     ends = [(at[joints[f"{part}.L"]] + at[joints[f"{part}.R"]]) / 2 for part in ("hip", "shoulder")]
     ours = [(rig.rest[rig.index(f"{name}.L")] + rig.rest[rig.index(f"{name}.R")]) / 2

@@ -25,7 +25,8 @@ class Reference:
     positions: np.ndarray               # (J, 3)
     rotations: np.ndarray               # (J, 3, 3) global, in the same frame as positions
     body_to_pose: np.ndarray            # (3, 3) our left, up and front as they lie in it
-    neutral: bool                       # stands straight: trunk, head and feet may be taken as at rest
+    neutral: bool                       # stands straight: head and feet may be taken as at rest
+    upright: bool                       # so does the trunk: it stands straight, or is how the skeleton was built
 
 
 def choose_reference(source: Source) -> Reference:
@@ -50,7 +51,8 @@ def choose_reference(source: Source) -> Reference:
         body_to_pose = _body_axes(positions, source.joint_map, snap=frame < 0)
         bend = _bend_deg(positions @ body_to_pose, source.joint_map)
         if best is None or bend + handicap < best[0]:
-            reference = Reference(name, positions, rotations, body_to_pose, bend <= NEUTRAL_DEG)
+            neutral = bend <= NEUTRAL_DEG
+            reference = Reference(name, positions, rotations, body_to_pose, neutral, neutral or frame < 0)
             best = (bend + handicap, reference)
     assert best is not None
     return best[1]
