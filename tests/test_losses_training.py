@@ -95,6 +95,30 @@ def test_a_conditional_critic_sees_the_surface_maps(person: dict[str, Path], tmp
     assert "adversarial" in take_step(lesson, state, *draw_step(lesson, state.renderer, 0))
 
 
+class Colours(torch.nn.Module):
+    """An extractor that hands on the picture and remembers its size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[tuple[int, ...]] = []
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        self.sizes.append(tuple(image.shape))
+        return [image]
+
+
+def test_the_face_is_looked_at_enlarged_where_one_is_seen(person: dict[str, Path], tmp_path: Path) -> None:
+    lesson, state = lesson_and_state(person, tmp_path / "job", face_feature=0.5, feature=0.0, batch=1)
+    extractor = Colours()
+    lesson = dataclasses.replace(lesson, extractor=extractor)
+    name, teaches, batch = draw_step(lesson, state.renderer, 0)
+    batch = batch._replace(face=torch.zeros_like(batch.face))
+    assert "face" not in take_step(lesson, state, name, teaches, batch) and not extractor.sizes
+    batch.face[:, :, 10:20, 8:18] = 1.0
+    assert take_step(lesson, state, name, teaches, batch)["face"] > 0
+    assert extractor.sizes == [(1, 3, 128, 128)] * 2                   # the picture's and the frame's
+
+
 # ---- what stops a training ------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("spoilt", "told"), [("mask_loss", "mask loss"), ("adversarial_loss", "adversarial loss"),
@@ -269,6 +293,11 @@ def test_a_rival_goes_through_training_and_rendering(person: dict[str, Path], tm
         assert not torch.equal(avatar.textures["ada"], avatar.textures["ben"])
     rgb, alpha = render_person(avatar, avatar.textures["ada"], read_maps(person["raster"] / "maps" / "00003.maps"))
     assert rgb.shape == (SIZE, SIZE, 3) and np.isfinite(rgb).all() and alpha.shape == (SIZE, SIZE)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_without_typed_options_the_recipe_is_the_preset(preset: str) -> None:
+    assert _recipe(TrainOptions(preset=preset)) == PRESETS[preset]
 
 
 def test_what_a_rivals_paper_says_goes_before_the_preset_and_what_is_typed_before_both() -> None:
