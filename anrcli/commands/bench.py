@@ -17,8 +17,8 @@ from pipelines.core.workspace import Workspace
 
 BENCHES: dict[str, Bench] = {
     "fit": FIT,
-    "matte": MATTE,
     "raster": RASTER,
+    "matte": MATTE,
     "render": RENDER,
 }
 
