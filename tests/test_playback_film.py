@@ -281,11 +281,15 @@ def test_scaling_a_person_keeps_their_colours_up_to_the_border() -> None:
 
 
 def test_a_size_beyond_the_memory_is_refused_with_one_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "free_bytes", lambda: 0.2e9)
-    with pytest.raises(AnrError, match=r"4096x4096 need about .* GB of memory; 0.2 GB are free") as caught:
+    monkeypatch.setattr(limits, "free_bytes", lambda: 0.7e9)
+    with pytest.raises(AnrError, match=r"4096x4096 need about .* GB of memory; 0.7 GB are free") as caught:
         check(PlaybackOptions(orbit=True, size=4096))
     fitting = int(caught.value.hint.split("--size ")[1].split()[0])
     check(PlaybackOptions(orbit=True, size=fitting))
+    monkeypatch.setattr(limits, "free_bytes", lambda: 0.1e9)
+    with pytest.raises(AnrError, match="256x256 need") as caught:
+        check_memory(256, 256)
+    assert caught.value.hint == "Close what else takes memory."
     monkeypatch.setattr(limits, "free_bytes", lambda: None)
     check_memory(100_000, 100_000)                       # a system that does not tell is believed
 

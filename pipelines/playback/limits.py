@@ -8,9 +8,10 @@ from pathlib import Path
 from pipelines.core.errors import AnrError
 
 GB = 1e9
-# Bytes per pixel of the box that the draft network, its inputs, and the pictures waiting before and after it take at
-# their peak (tests/benchmarks/render_speed.py prints it).
-BYTES_PER_PIXEL = 700.0
+LOADED_BYTES = 0.3e9                    # what torch prepares for the first picture, of whatever size
+# Bytes per pixel of the box at the network's peak: 400-530 measured of the draft network in bfloat16 (from 256x256 to
+# 1024x1536), and what waits before and after it.
+BYTES_PER_PIXEL = 900.0
 PICTURE_BYTES_PER_PIXEL = 60.0          # of the whole picture: backgrounds, composites, the encoder's own frames
 BODY_SHARE = 0.5                        # of a picture, at most, that the box around a standing person covers
 CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -25,14 +26,17 @@ def check_memory(width: int, height: int, captured_pixels: int = 0, network_fact
     """
     needed, free = bytes_needed(width, height, captured_pixels, network_factor), free_bytes()
     if free is not None and needed > free:
-        fitting = int((free / needed) ** 0.5 * height) // 16 * 16
+        fixed = needed - width * height * PICTURE_BYTES_PER_PIXEL
+        fitting = int((max(0.0, free - fixed) / (needed - fixed)) ** 0.5 * height) // 16 * 16
         raise AnrError(f"Pictures of {width}x{height} need about {needed / GB:.1f} GB of memory; {free / GB:.1f} GB "
-                       "are free.", hint=f"Use --size {max(fitting, 64)} or less.")
+                       "are free.",
+                       hint=f"Use --size {fitting} or less." if fitting >= 64 else "Close what else takes memory.")
 
 
 def bytes_needed(width: int, height: int, captured_pixels: int = 0, network_factor: float = 1.0) -> float:
     """About how much memory rendering takes at its peak, besides what the program has loaded."""
-    return width * height * PICTURE_BYTES_PER_PIXEL + captured_pixels * BODY_SHARE * BYTES_PER_PIXEL * network_factor
+    network = captured_pixels * BODY_SHARE * BYTES_PER_PIXEL * network_factor
+    return LOADED_BYTES + width * height * PICTURE_BYTES_PER_PIXEL + network
 
 
 def free_bytes() -> float | None:

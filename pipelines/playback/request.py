@@ -141,9 +141,14 @@ def _check_editing(options: PlaybackOptions) -> None:
     if not 1 <= options.loop <= 1000:
         raise AnrError(f"--loop {options.loop} is not between 1 and 1000.", hint="1 plays the motion once.")
     if options.trim:
+        from pipelines.motion.bvh import read_bvh
         from pipelines.motion.timing import seconds_range
 
-        seconds_range(options.trim)
+        start_s, _ = seconds_range(options.trim)
+        bvh = read_bvh(Path(options.motion))
+        if start_s >= bvh.frame_count / bvh.fps:
+            raise AnrError(f"--trim {options.trim} holds no frame: {Path(options.motion).name} lasts "
+                           f"{bvh.frame_count / bvh.fps:.2f} s.", hint="Choose within it, in seconds.")
     if options.joint_map:
         from pipelines.motion.jointmap import read_joint_map
 

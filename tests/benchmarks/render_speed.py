@@ -5,8 +5,8 @@
 
 For each size and engine: milliseconds of processor time and of the clock per frame for maps, network, compositing and
 encoding, each alone; then frames per second from start to finished file, all of them overlapping, on the captured
-background, with the time to load and prepare left out. `--memory` prints the memory at the end of a short and of a
-ten times longer shot, and the bytes per pixel that `pipelines/playback/limits.py` counts with.
+background, with the time to load and prepare left out. `--memory` prints the peak of the memory after a
+short and after a ten times longer shot.
 """
 
 from __future__ import annotations
@@ -129,8 +129,6 @@ def print_memory(avatar: Avatar, size: int) -> None:
         shot, sitting = scene(avatar, size, frames)
         whole(avatar, shot, sitting, "torch")
         sys.stdout.write(f"{size}x{size}, {frames} frames: {peak_mb():.0f} MB at the peak ({before:.0f} MB before)\n")
-    pixels = drawn_body(shot, 0, actor_of(avatar, sitting, "torch")).maps.inside.size
-    sys.stdout.write(f"{(peak_mb() - before) * 2**20 / pixels:.0f} bytes per pixel of the box, all in all\n")
 
 
 def main() -> None:
