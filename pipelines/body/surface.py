@@ -75,7 +75,7 @@ def region_texels(body: Body, names: tuple[str, ...] | list[str], size: int = 25
         share = 0.5 + 0.5 * np.minimum(distance / soft_px, 1)
         weights[rows, columns] = np.where(chosen[rows, columns], share, 1 - share)
     weights = tied(weights[nearest][None], across_seams(body, size))[0]
-    return np.where(near, weights, 0).astype(np.float32)
+    return np.where(near, np.clip(weights, 0, 1), 0).astype(np.float32)
 
 
 def region_shares(body: Body, groups: Mapping[str, Sequence[str]], size: int = 256,
