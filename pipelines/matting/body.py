@@ -16,7 +16,7 @@ NO_REGION = 255
 REACH_M = {"face": 0.06, "scalp": 0.08, "neck": 0.08, "torso": 0.08, "upper_arm": 0.06, "lower_arm": 0.05,
            "hand": 0.05, "hips": 0.08, "upper_leg": 0.06, "lower_leg": 0.05, "foot": 0.05}
 LARGEST_REACH_M = 0.5
-REACH_SPARE = 1.3                       # a frame may show this much more than the typical one
+REACH_SPARE = 1.6                       # a frame may show this much more than the typical one
 OK_EVERYWHERE_M = 0.03                  # fit error that is no evidence of cloth
 
 # MediaPipe landmarks joined to limbs: (from, to, region, thickness in metres)

@@ -20,7 +20,8 @@ SPREAD_COUNTS = 2.0                     # a ground that changes is worth less
 ZONE_OUT_M, ZONE_IN_M = 0.06, 0.25      # how far outside and inside of the mask's outline the background may mend it
 NEAR_BODY_M = 0.04                      # where it may add to the person
 FREE_OF_BODY_M = 0.15                   # pixels this far tell the exposure
-RULED_OUT = 0.03                        # below it the mask is not overruled
+RULED_OUT = 0.03                        # below it the mask is not overruled, except where the body is:
+ON_BODY_FOR = 2.0                       # log odds more there
 SHADOW = (0.3, 1.02, 16.0)              # a shadow is darker ground: least and most factor, levels off the hue
 BEHIND_M, BEHIND_AGAINST = 0.25, 4.0    # depth this far behind the body is not the person
 AROUND_M = 0.25                         # ... behind the farthest piece of it within this distance in the picture
@@ -54,7 +55,7 @@ def opinion_of(view: View) -> np.ndarray:
 def ground_odds(view: View) -> np.ndarray:
     """(h, w) what the picture says that shows, or no longer shows, the still background; 0 far from the outline.
 
-    Pixels may become the person near the body, unless the mask rules it out or they look like a shadow.
+    Pixels may become the person on the body, and near it unless the mask rules it out; a shadow never does.
     """
     import cv2
 
@@ -64,15 +65,16 @@ def ground_odds(view: View) -> np.ndarray:
     if not inside.any():
         return np.zeros(view.mask.shape, np.float32)
     distance_m, _ = distance_to_body(view.regions, view.px_per_m)
-    zone = (cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3) <= ZONE_OUT_M * view.px_per_m) \
+    on_body = view.regions != NO_REGION
+    zone = ((cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3) <= ZONE_OUT_M * view.px_per_m) | on_body) \
         & (cv2.distanceTransform(inside, cv2.DIST_L2, 3) <= ZONE_IN_M * view.px_per_m) & ground.known
     seen = view.image.astype(np.float32)
     behind = as_bright_as(ground, view.image, (view.mask < RULED_OUT) & (distance_m > FREE_OF_BODY_M))
     away = cv2.blur(np.abs(seen - behind).max(axis=2), (3, 3))
     spread = SPREAD_COUNTS * ground.spread.astype(np.float32)
-    may_add = (distance_m <= NEAR_BODY_M) & (view.mask > RULED_OUT) & ~is_shadow(seen, behind)
+    may_add = (on_body | ((distance_m <= NEAR_BODY_M) & (view.mask > RULED_OUT))) & ~is_shadow(seen, behind)
     against = GROUND_AGAINST * ramp(away + spread, *SAME_AS_GROUND)
-    return zone * (GROUND_FOR * ramp(away - 1.5 * spread, *UNLIKE_GROUND) * may_add - against)
+    return zone * ((GROUND_FOR + ON_BODY_FOR * on_body) * ramp(away - 1.5 * spread, *UNLIKE_GROUND) * may_add - against)
 
 
 def is_shadow(seen: np.ndarray, behind: np.ndarray) -> np.ndarray:
