@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.body.model import load_body
-from pipelines.body.surface import region_map, region_texels, texel_positions
+from pipelines.body.model import Body, load_body
+from pipelines.body.surface import chart_map, face_charts, region_map, region_texels, texel_positions
 from pipelines.core.errors import AnrError
 from pipelines.media.images import read_image, write_image
 
@@ -28,6 +28,7 @@ HEM_SOFT_M = 0.02
 BEYOND_HEM = {"shirt": ("upper_leg_l", "upper_leg_r"), "trousers": ("torso",)}   # across the hips from the garment
 SOFT_TEXELS = 2.0                       # width of the border between two people's textures
 GUIDE_SIZE = 1024
+CLEARLY = 0.6                           # how much of a chart's mean normal must point ahead or back to name it so
 
 
 def shares_of(worn: Mapping[str, str], mask: str, size: int) -> list[tuple[np.ndarray, str]]:
@@ -108,18 +109,26 @@ def read_mask(path: Path, size: int = 256) -> np.ndarray:
 
 
 def write_region_guide(path: Path) -> None:
-    """A picture of the texture with its regions in colours and by name, to paint masks over."""
+    """A picture of the texture with its regions in colours and every chart by name, to paint masks over."""
     body = load_body()
-    regions = region_map(body, GUIDE_SIZE)
+    regions, charts = region_map(body, GUIDE_SIZE), chart_map(body, GUIDE_SIZE)
     hues = np.arange(len(body.region_names)) * 0.381966 % 1.0
     palette = np.stack([150 + 90 * np.cos(2 * np.pi * (hues + shift)) for shift in (0.0, 1 / 3, 2 / 3)], axis=1)
     picture = np.full((GUIDE_SIZE, GUIDE_SIZE, 3), 20, np.uint8)
     for number, name in enumerate(body.region_names):
         here = regions == number
         picture[here] = palette[number].astype(np.uint8)
-        if here.any():
-            picture = _named(picture, here, name)
+        for chart in np.unique(charts[here]):
+            picture = _named(picture, here & (charts == chart), f"{name}{_side(body, int(chart))}")
     write_image(path, picture)
+
+
+def _side(body: Body, chart: int) -> str:
+    """" front" or " back" where a chart lies clearly on one side of the body."""
+    corners = body.verts[body.faces[face_charts(body) == chart]]
+    facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).sum(axis=0)
+    lean = facing[2] / np.linalg.norm(facing)
+    return " front" if lean > CLEARLY else " back" if lean < -CLEARLY else ""
 
 
 def _named(picture: np.ndarray, here: np.ndarray, name: str) -> np.ndarray:
