@@ -7,7 +7,8 @@ focal lengths and lens distortion the fit is given (pictures are undistorted fir
 down; a user would know it, so it is told by the limb lengths that all views together give. The fitted body's twelve
 limb landmarks are moved by one rigid transform for the whole clip onto the triangulated ones, projected into the other
 views, and compared with what MediaPipe sees there. Before that, triangulation shows that the calibration is read
-rightly.
+rightly, and what MediaPipe's views leave when nothing is fitted; `fit_at_true_depth` is what would remain of the fit
+if it had the triangulated landmarks' depths, which one camera does not see.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ LIMBS = [LANDMARKS.index(f"{part}_{side}") for part in ("shoulder", "elbow", "wr
          for side in "lr"]
 LENGTHS = [("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"), ("shoulder", "hip")]
 SURE = 0.6                              # confidence of a landmark that is compared
+AGREE = 0.04                            # of the height: views that miss a point by more do not mean the same one
 SUBPIXELS = 64.0                        # Qualisys counts pixels in 64ths
 
 
@@ -86,19 +88,21 @@ def capture_view(clip: Path, camera: Camera, folder: Path, height_m: float | Non
 
 
 def read_view(name: str, clip: Path, camera: Camera, folder: Path) -> View:
-    """Runs capture and keypoints (hands and face left out)."""
+    """Runs capture and keypoints."""
     capture, keypoints = folder / "capture", folder / "keypoints"
     seen = capture_view(clip, camera, capture, None)
     keypoints.mkdir()
-    KEYPOINTS.run(Job(keypoints, KeypointOptions(body_only=True), {"capture": capture}, Progress()))
+    KEYPOINTS.run(Job(keypoints, KeypointOptions(), {"capture": capture}, Progress()))
     with np.load(keypoints / "keypoints.npz") as stored:
         return View(name, seen, folder, stored["pixels"], stored["confidence"] * stored["found"][:, None])
 
 
-def triangulate(views: list[View]) -> np.ndarray:
-    """(F, 33, 3) metres, world frame; NaN where fewer than three views are sure.
+def triangulate(views: list[View], height_m: float = 1.7) -> np.ndarray:
+    """(F, 33, 3) metres, world frame; NaN where fewer than three views are sure, or three agree.
 
-    source  Hartley and Zisserman, Multiple View Geometry, 2nd ed., section 12.2
+    Where all views together do not agree, the three that do are believed: one of them may take the left arm for the
+    right one, or not see it.
+    height_m  of the person, about: what `AGREE` is a share of
     """
     frames = min(len(view.pixels) for view in views)
     points = np.full((frames, len(LANDMARKS), 3), np.nan)
@@ -107,14 +111,31 @@ def triangulate(views: list[View]) -> np.ndarray:
             sure = [view for view in views if view.confidence[row, mark] > SURE]
             if len(sure) < 3:
                 continue
-            A = []
-            for view in sure:
-                P = view.camera.K @ view.camera.world_to_camera[:3]
-                x, y = view.pixels[row, mark]
-                A += [(x * P[2] - P[0]) / view.camera.K[0, 0], (y * P[2] - P[1]) / view.camera.K[0, 0]]
-            X = np.linalg.svd(np.array(A))[2][-1]
-            points[row, mark] = X[:3] / X[3]
+            point, miss_m = seen_by(sure, row, mark)
+            if miss_m > AGREE * height_m and len(sure) > 3:
+                point, miss_m = min((seen_by([view for view in sure if view is not one], row, mark) for one in sure),
+                                    key=lambda told: told[1])
+            if miss_m <= AGREE * height_m:
+                points[row, mark] = point
     return points
+
+
+def seen_by(views: list[View], row: int, mark: int) -> tuple[np.ndarray, float]:
+    """(3,) where a landmark is by linear triangulation, and by how many metres the worst view misses it.
+
+    source  Hartley and Zisserman, Multiple View Geometry, 2nd ed., section 12.2
+    """
+    A, lenses = [], [view.camera.K @ view.camera.world_to_camera[:3] for view in views]
+    for P, view in zip(lenses, views):
+        x, y = view.pixels[row, mark]
+        A += [(x * P[2] - P[0]) / view.camera.K[0, 0], (y * P[2] - P[1]) / view.camera.K[0, 0]]
+    X = np.linalg.svd(np.array(A))[2][-1]
+    misses = []
+    for P, view in zip(lenses, views):
+        u, v, depth_m = P @ (X / X[3])
+        away = np.hypot(u / depth_m - view.pixels[row, mark, 0], v / depth_m - view.pixels[row, mark, 1])
+        misses.append(float(away * abs(depth_m) / view.camera.K[0, 0]))
+    return X[:3] / X[3], max(misses)
 
 
 def limb_lengths(points: np.ndarray) -> float:
@@ -166,6 +187,13 @@ def shares_of_height(points: np.ndarray, view: View, height_m: float) -> np.ndar
     return np.asarray((away / height_px)[good])
 
 
+def at_depths_of(points: np.ndarray, others: np.ndarray, camera: Camera) -> np.ndarray:
+    """World points moved along the camera's rays to the depths of others, both (F, 33, 3); NaN where others are."""
+    turn, shift = camera.world_to_camera[:3, :3], camera.world_to_camera[:3, 3]
+    seen, depth_m = points @ turn.T + shift, (others @ turn.T + shift)[..., 2:]
+    return np.asarray((seen * depth_m / seen[..., 2:] - shift) @ turn)
+
+
 def fit_view(view: View, height_m: float) -> BodyFit:
     """The fit stage on one view."""
     folder = view.capture / "fit"
@@ -204,6 +232,9 @@ def measure(data: Path, fitted: str, work: Path) -> dict[str, float]:
     away_mm = 1000 * np.linalg.norm(world[:, LIMBS] - points[:, LIMBS], axis=-1)[known]
     figures |= {"joints_mm_mean": float(away_mm.mean()), "joints_mm_p95": float(np.percentile(away_mm, 95)),
                 "trusted_share": float(fit.ok.mean())}
+    floor = at_depths_of(world, points, one.camera)
+    figures["fit_at_true_depth_percent"] = 100 * float(np.median(np.concatenate(
+        [shares_of_height(floor, view, height_m) for view in views if view is not one])))
     shares = []
     for view in views:
         share = shares_of_height(world, view, height_m)
