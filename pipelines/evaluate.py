@@ -23,6 +23,7 @@ HEAD_MARGIN = 0.15                      # of the head's height, around the face 
 FACE_PIXELS = 60                        # fewer visible pixels of the face are no face
 LEAST_SIDE = 48                         # pixels of a crop; LPIPS needs 32
 SHEET_FRAMES, SHEET_COLUMNS = 6, 9      # frames of each person; pictures in a row, three for each frame
+FACE_SHOWN_PX = 180                     # how tall faces are shown
 TEMPORAL_PAIRS = 12                     # pairs of consecutive frames of each person
 METRICS = ("psnr", "ssim", "lpips", "flip")
 TEMPORAL = ("temporal_error", "temporal_change", "temporal_truth")
@@ -37,6 +38,7 @@ Box = tuple[int, int, int, int]         # x0, y0, x1, y1
 class EvalOptions:
     person: str = option("", "Whose frames; everybody's when not given.")
     frames: int = option(40, "At most so many held-out frames of each person, evenly spread; 0 = all.")
+    whole_frame: bool = option(True, "Figures of the whole frame as well; they take longer than all others together.")
     weights: str = option("", "Folder with pretrained extractor weights.")
     device: str = option("auto", "auto, cpu or cuda.", recorded_only=True)
 
@@ -61,7 +63,7 @@ class View:
 
 def run(job: Job) -> Outcome:
     from pipelines.media.images import write_image
-    from pipelines.media.sheets import tile
+    from pipelines.media.sheets import fit_height, tile
     from pipelines.renderers.avatar import load_avatar
 
     options: EvalOptions = job.options
@@ -72,6 +74,7 @@ def run(job: Job) -> Outcome:
     scores: dict[str, dict[str, float]] = {}
     looked: dict[str, list[int]] = {}
     sheet: list[np.ndarray] = []
+    faces: list[np.ndarray] = []
     features: list[tuple[np.ndarray, np.ndarray]] = []
     for person in people:
         usable = _usable(job, person, held_out[person])
@@ -82,15 +85,21 @@ def run(job: Job) -> Outcome:
         rows: list[dict[str, float]] = []
         for index in job.progress.track(frames, f"Examining {person}"):
             seen = view(job.inputs, avatar, person, index)
-            rows.append(_row(seen, _plate(avatar, person), measures))
+            rows.append(_row(seen, _plate(avatar, person) if options.whole_frame else None, measures))
             if inception:
                 truth, rendering = _cut(seen, person_box(seen.alpha))
                 features.append((inception[1](truth), inception[1](rendering)))
             if index in set(_spread(frames, SHEET_FRAMES)):
                 sheet += _shown(*_cut(seen, person_box(seen.alpha)))
+                head = head_box(seen)
+                faces += [fit_height(x, FACE_SHOWN_PX) for x in _shown(*_cut(seen, head))] if head else []
         rows += _temporal(job, avatar, person, usable)
         scores[person], looked[person] = _means(rows), frames
+    outputs = {"eval": "eval.json", "page": "eval.md", "sheet": "sheet.jpg"}
     write_image(job.folder / "sheet.jpg", tile(sheet, columns=SHEET_COLUMNS))
+    if faces:
+        outputs["faces"] = "faces.jpg"
+        write_image(job.folder / "faces.jpg", tile(faces, columns=SHEET_COLUMNS))
     mean = _means(list(scores.values()))
     if len(features) > 1:
         from pipelines.metrics.fid import frechet_distance
@@ -101,8 +110,7 @@ def run(job: Job) -> Outcome:
               "frames": looked, "protocol": protocol}
     write_json(job.folder / "eval.json", report)
     (job.folder / "eval.md").write_text(page(report), encoding="utf-8")
-    return Outcome({name: round(value, 4) for name, value in mean.items()},
-                   {"eval": "eval.json", "page": "eval.md", "sheet": "sheet.jpg"})
+    return Outcome({name: round(value, 4) for name, value in mean.items()}, outputs)
 
 
 def view(inputs: Mapping[str, Path], avatar: Avatar, person: str, index: int) -> View:
@@ -168,10 +176,12 @@ def _cut(seen: View, box: Box) -> tuple[np.ndarray, np.ndarray]:
     return truth[top:bottom, left:right], rendering[top:bottom, left:right]
 
 
-def _row(seen: View, plate: np.ndarray, measures: Measures) -> dict[str, float]:
-    """All figures of one frame: person crop, face crop where there is a face, whole frame over the clean plate."""
-    pairs = {"": _cut(seen, person_box(seen.alpha)),
-             "frame_": (seen.image, seen.rgb * seen.own_alpha[..., None] + plate * (1.0 - seen.own_alpha[..., None]))}
+def _row(seen: View, plate: np.ndarray | None, measures: Measures) -> dict[str, float]:
+    """All figures of one frame: person crop, face crop where there is a face, whole frame over a clean plate if any."""
+    pairs = {"": _cut(seen, person_box(seen.alpha))}
+    if plate is not None:
+        share = seen.own_alpha[..., None]
+        pairs["frame_"] = seen.image, seen.rgb * share + plate * (1.0 - share)
     box = head_box(seen)
     if box:
         pairs["face_"] = _cut(seen, box)
@@ -288,8 +298,11 @@ def page(report: dict[str, Any]) -> str:
     lines += [f"mFID, everybody together: {fid}", "", "## Protocol", ""]
     lines += [f"- **{name}**: {_sentence(what)}" for name, what in report["protocol"].items()]
     counted = ", ".join(f"{name} {len(frames)}" for name, frames in report["frames"].items())
-    return "\n".join([*lines, f"- **looked at**: {counted} frames (numbers in eval.json)", "",
-                      "Truth, rendering, FLIP map:", "", "![Held-out frames](sheet.jpg)", ""])
+    lines += [f"- **looked at**: {counted} frames (numbers in eval.json)", "", "Truth, rendering, FLIP map:", "",
+              "![Held-out frames](sheet.jpg)", ""]
+    if any(name.startswith("face_") for name in report["mean"]):
+        lines += ["Faces, enlarged:", "", "![Faces](faces.jpg)", ""]
+    return "\n".join(lines)
 
 
 def _table(title: str, crop: str, names: list[str], rows: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -153,6 +153,16 @@ def test_faces_count_where_they_are_seen(person: dict[str, Path], avatar_folder:
     assert any(shown) and not all(shown)
 
 
+def test_faces_have_figures_and_a_sheet_and_whole_frames_can_be_left_out(
+        person: dict[str, Path], avatar_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "FACE_PIXELS", 4)
+    outcome = examined(tmp_path / "eval", avatar_folder, person, frames=4, whole_frame=False)
+    assert "face_psnr" in outcome.figures and "frame_psnr" not in outcome.figures
+    assert read_image(tmp_path / "eval" / outcome.outputs["faces"]).shape[0] % (evaluate.FACE_SHOWN_PX + 4) == 180
+    text = (tmp_path / "eval" / "eval.md").read_text()
+    assert "faces.jpg" in text and "## Face crop" in text and "## Whole frame" not in text
+
+
 def test_only_frames_that_have_a_figure_count_in_its_mean() -> None:
     assert evaluate._means([{"a": 1.0}, {"a": 3.0, "b": 5.0}]) == {"a": 2.0, "b": 5.0}
 
