@@ -206,4 +206,5 @@ def _check_format(options: PlaybackOptions) -> None:
                        hint=f"Name it {Path(options.out).with_suffix('.' + ending).name}.")
     if ending not in FORMATS:
         raise AnrError(f"The video is a .mp4, .webm or .mov file, so --out {options.out} cannot hold it.",
-                       hint=f"Name it {Path(options.out).with_suffix('.mp4').name}.")
+                       hint=f"Name it {Path(options.out).with_suffix('.mp4').name}."
+                            + (" --gif makes a GIF beside the video." if ending == "gif" else ""))
