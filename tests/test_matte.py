@@ -397,3 +397,23 @@ def test_a_body_that_leaves_the_picture_is_sure_up_to_the_border() -> None:
     mask[40:, 20:60] = 1                            # cut off below and on the right
     alpha = person_alpha(composite(mask), mask, 4)
     assert (alpha[50:, 30:] == 1).all() and alpha[:30].max() == 0
+
+
+def test_clothes_between_the_legs_come_back_where_depth_says_they_are_near() -> None:
+    """The mask knows nothing of a patch that hides the background at the body's depth; a shadow stays out."""
+    ground = Ground(np.full((90, 120, 3), 120, np.uint8), np.ones((90, 120), np.uint8))
+    image = ground.colour.copy()
+    image[20:70, 30:50] = (40, 60, 160)             # the body
+    image[30:60, 56:70] = (220, 170, 20)            # cloth beside it
+    image[64:70, 56:70] = 80                        # a shadow
+    regions = np.full((90, 120), NO_REGION, np.uint8)
+    regions[20:70, 30:50] = 0
+    mask = (regions == 0).astype(np.float32)
+    depth_m = np.full((90, 120), 4.0, np.float32)
+    depth_m[20:70, 30:50], depth_m[:, 56:70] = 2.0, 2.1
+    body_depth_m = np.where(mask > 0, 2, 0).astype(np.float32)
+    view = replace(view_of(image, mask, ground, depth_m=depth_m, body_depth_m=body_depth_m),
+                   regions=regions)
+    opinion = opinion_of(view)
+    assert opinion[34:56, 60:66].min() > 0.8 and opinion[65:69, 58:68].max() < 0.1
+    assert opinion_of(replace(view, depth_m=None))[34:56, 60:66].max() < 0.1

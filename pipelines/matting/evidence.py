@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.matting.body import NO_REGION, distance_to_body, main_part, within_reach
+from pipelines.matting.body import NO_REGION, distance_to_body, main_part, nearest_of, within_reach
 from pipelines.matting.ground import Ground, as_bright_as
 
 MASK_AT_MOST = 0.98                     # how sure the mask may be of itself
@@ -22,6 +22,7 @@ NEAR_BODY_M = 0.04                      # where it may add to the person
 FREE_OF_BODY_M = 0.15                   # pixels this far tell the exposure
 RULED_OUT = 0.03                        # below it the mask is not overruled, except where the body is:
 ON_BODY_FOR = 2.0                       # log odds more there
+CLOTHES_M, CLOTHES_DEPTH_M = 0.20, 0.30  # and where depth is that of the body so near: a skirt between the legs
 SHADOW = (0.3, 1.02, 16.0)              # a shadow is darker ground: least and most factor, levels off the hue
 BEHIND_M, BEHIND_AGAINST = 0.25, 4.0    # depth this far behind the body is not the person
 AROUND_M = 0.25                         # ... behind the farthest piece of it within this distance in the picture
@@ -65,7 +66,7 @@ def ground_odds(view: View) -> np.ndarray:
     if not inside.any():
         return np.zeros(view.mask.shape, np.float32)
     distance_m, _ = distance_to_body(view.regions, view.px_per_m)
-    on_body = view.regions != NO_REGION
+    on_body = (view.regions != NO_REGION) | as_deep_as_body(view, distance_m)
     zone = ((cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3) <= ZONE_OUT_M * view.px_per_m) | on_body) \
         & (cv2.distanceTransform(inside, cv2.DIST_L2, 3) <= ZONE_IN_M * view.px_per_m) & ground.known
     seen = view.image.astype(np.float32)
@@ -75,6 +76,15 @@ def ground_odds(view: View) -> np.ndarray:
     may_add = (on_body | ((distance_m <= NEAR_BODY_M) & (view.mask > RULED_OUT))) & ~is_shadow(seen, behind)
     against = GROUND_AGAINST * ramp(away + spread, *SAME_AS_GROUND)
     return zone * ((GROUND_FOR + ON_BODY_FOR * on_body) * ramp(away - 1.5 * spread, *UNLIKE_GROUND) * may_add - against)
+
+
+def as_deep_as_body(view: View, distance_m: np.ndarray) -> np.ndarray:
+    """(h, w) bool: near the body and as far from the camera as its nearest piece; nowhere without depth."""
+    if view.depth_m is None or view.body_depth_m is None or not view.body_depth_m.any():
+        return np.zeros(view.mask.shape, bool)
+    _, row, column = nearest_of(view.body_depth_m > 0)
+    away_m = np.abs(view.depth_m - view.body_depth_m[row, column])
+    return (view.depth_m > 0) & (away_m < CLOTHES_DEPTH_M) & (distance_m <= CLOTHES_M)
 
 
 def is_shadow(seen: np.ndarray, behind: np.ndarray) -> np.ndarray:
