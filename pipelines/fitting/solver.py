@@ -20,6 +20,7 @@ from pipelines.fitting.outline import Outline
 from pipelines.fitting.residuals import Anchor, Cloud, State, with_standing
 from pipelines.fitting.smoothing import longest_gaps, smooth
 from pipelines.fitting.standing import standing_depths, standing_runs
+from pipelines.fitting.steadying import steadied
 from pipelines.fitting.tracking import LiveFit, Tracker
 from pipelines.fitting.traits import Traits
 
@@ -81,6 +82,8 @@ def fit_clip(clip: Clip, track: Track) -> BodyFit:
         sights[row] = replace(sights[row], landmarks=landmarks)
         states[row] = tracker.follow(sights[row], clip.times_s[row])
     whole, trust = settled(model, clip, sights, _filled(states), track)
+    if clip.smooth_s > 0:
+        whole = steadied(anatomy, whole, clip.times_s)
     whole = [within_limits(anatomy, state) for state in whole]
     return with_fingers(answer(model, whole, trust, clip, sights), model, clip)
 
