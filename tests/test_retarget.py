@@ -235,3 +235,21 @@ def test_ranges_of_frames() -> None:
     for wrong in ("7:9", "3:3", "a:b", "4", "-2:4"):
         with pytest.raises(AnrError, match="--frames"):
             frame_range(wrong, 5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_absurd_numbers_in_a_real_file_give_finite_motions_or_an_explanation(
+        shared_data: Path, body: Body, seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    bvh = read_bvh(shared_data / "bvh" / "mixamo_freebvh.bvh")
+    offsets, values = bvh.offsets.copy(), bvh.values[:6].copy()
+    for table in (offsets, values):
+        for _ in range(int(chance.integers(0, 4))):
+            table[tuple(chance.integers(table.shape))] = chance.choice([0.0, 1e308, -1e308, 1e15, 1e-300, 1e9])
+    with np.errstate(all="ignore"):
+        try:
+            motion = retarget(replace(bvh, offsets=offsets, values=values), body, SHAPE)
+        except AnrError:
+            return
+    assert np.isfinite(motion.joint_rotations).all() and np.isfinite(motion.root_translation).all()

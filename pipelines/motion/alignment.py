@@ -35,7 +35,9 @@ def hinge_of(source: Source, reference: Reference, a: int, b: int, c: int) -> np
 
 
 def aligned(start: np.ndarray, direction: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """`start` turned the least so that our rest `direction` points to `target`."""
+    """`start` turned the least so that our rest `direction` points to `target`; unturned for one that has no length."""
+    if not np.linalg.norm(unit(target)) > 0.5:
+        return start
     return rotation_between(start @ direction, unit(target)) @ start
 
 
