@@ -11,7 +11,7 @@ from pipelines.core.stage import Job, Progress
 from pipelines.core.workspace import Workspace, newest_version
 
 PERSON = "ada"
-FRAMES, CLIP_FPS = 16, 15.0
+FRAMES, CLIP_FPS = 24, 15.0
 SIZES = {400: 526, 900: 1184}           # how tall the person is in pixels, and the picture
 
 

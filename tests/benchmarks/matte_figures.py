@@ -1,7 +1,7 @@
 """The mattes' figures on synthetic people, whose true mattes are known.
 
     python tests/benchmarks/matte_figures.py WORKSPACE ada-capture-30-sensor ben-capture-30-sensor
-    python tests/benchmarks/matte_figures.py WORKSPACE --without depth plate -- ada ben
+    python tests/benchmarks/matte_figures.py WORKSPACE ada ben --without depth plate
 
 Brings each person's matte up to date (with the options given, as a new version) and holds it against the truth of
 the capture. Without people: everybody in the workspace whose capture knows the truth.
