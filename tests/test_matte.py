@@ -417,3 +417,14 @@ def test_clothes_between_the_legs_come_back_where_depth_says_they_are_near() -> 
     opinion = opinion_of(view)
     assert opinion[34:56, 60:66].min() > 0.8 and opinion[65:69, 58:68].max() < 0.1
     assert opinion_of(replace(view, depth_m=None))[34:56, 60:66].max() < 0.1
+
+
+def test_a_matte_made_before_the_options_of_files_came_is_made_again_without_questions() -> None:
+    from types import SimpleNamespace
+
+    from pipelines.chain import _check_same_files, _identity
+
+    older = SimpleNamespace(made_from={"options": {"band": 0.012, "keep_all": False}})
+    identity = _identity(STAGE, MatteOptions(), older, {})        # type: ignore[arg-type]
+    assert identity["mattes"] == ""
+    _check_same_files(STAGE, MatteOptions(), {"options": identity}, {})
