@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from fit_helpers import some_model, standing
 
+from pipelines.core.records import Landmarks
 from pipelines.fitting.anatomy import load_anatomy
 from pipelines.fitting.model import Model
 from pipelines.fitting.residuals import State
+from pipelines.fitting.standing import standing_runs
 from pipelines.fitting.steadying import parts, steadied
 from pipelines.fitting.turns import exp_rotation
 
@@ -68,3 +70,12 @@ def test_a_swinging_arm_keeps_its_reach_beside_a_head_that_is_calmed(model: Mode
     width = np.ptp([state.angles[arm] for state in calm]) / np.ptp([state.angles[arm] for state in swing])
     assert width > 0.95
     assert np.std(np.diff([state.angles[head] for state in calm], n=2)) < 0.2 * 0.004 * np.sqrt(6)
+
+
+def test_a_foot_whose_landmarks_creep_stands_once_and_one_that_steps_stands_twice() -> None:
+    for far_px, stands in ((5.0, [(0, 40)]), (30.0, [(0, 20), (20, 40)])):
+        pixels = np.zeros((40, 33, 2))
+        pixels[20:, [27, 29, 31], 0] = far_px                # of a person of 200 pixels
+        marks = [Landmarks(p, np.ones(33), np.zeros((33, 3))) for p in pixels]
+        runs = standing_runs(marks, np.ones(40, bool), np.arange(40) / 25, np.full(40, 200.0))
+        assert [(start, end) for foot, start, end in runs if foot[0] == 27] == stands

@@ -12,6 +12,8 @@ from pipelines.fitting.anatomy import LANDMARKS
 FEET = tuple(tuple(LANDMARKS.index(f"{part}_{side}") for part in ("ankle", "heel", "toe")) for side in "lr")
 STILL_SHARE = 0.012                     # of the person's height: how far a standing foot's landmarks wander
 SHORTEST_S = 0.25
+SAME_SHARE = 0.03                       # of the person's height: stretches so near each other are of one stand,
+PAUSE_S = 0.2                           # when no more lies between: in a squat the landmarks creep
 
 
 def standing_runs(landmarks: Sequence[Landmarks], found: np.ndarray, times_s: np.ndarray,
@@ -20,7 +22,7 @@ def standing_runs(landmarks: Sequence[Landmarks], found: np.ndarray, times_s: np
 
     heights_px  (F,) how tall the person is in the picture
     """
-    runs = []
+    runs: list[tuple[tuple[int, ...], int, int]] = []
     for foot in FEET:
         where = np.array([marks.pixels[list(foot)].mean(axis=0) for marks in landmarks])
         start = 0
@@ -32,9 +34,20 @@ def standing_runs(landmarks: Sequence[Landmarks], found: np.ndarray, times_s: np
                     break
                 end += 1
             if end > start and times_s[end - 1] - times_s[start] >= SHORTEST_S:
-                runs.append((foot, start, end))
+                last = runs[-1] if runs else (foot, 0, 0)
+                near = SAME_SHARE * heights_px[start]
+                if (last[0] == foot and last[2] and times_s[start] - times_s[last[2] - 1] <= PAUSE_S
+                        and _apart(where, last[1:], (start, end)) < near):
+                    runs[-1] = (foot, last[1], end)
+                else:
+                    runs.append((foot, start, end))
             start = max(end, start + 1)
     return runs
+
+
+def _apart(where: np.ndarray, a: tuple[int, int], b: tuple[int, int]) -> float:
+    """How far two stretches of (F, 2) places lie apart, by their medians."""
+    return float(np.linalg.norm(np.median(where[slice(*a)], axis=0) - np.median(where[slice(*b)], axis=0)))
 
 
 def standing_depths(runs: Sequence[tuple[tuple[int, ...], int, int]], marks_m: np.ndarray,
