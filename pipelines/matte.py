@@ -13,13 +13,8 @@ ball at the feet, somebody touching) is left out, and so is what covers the body
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import shutil
-import signal
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -40,7 +35,6 @@ if TYPE_CHECKING:
     from pipelines.matting.objects import Looks
     from pipelines.media.recording import Recording
 
-WORKERS = 2
 FEWEST_FOR_WORKERS = 16                 # starting them takes about 4 s
 SURVEY_FRAMES = 60                      # looked at to learn how far hair and clothes reach
 GROUND_FRAMES = 24                      # looked at to learn the background
@@ -54,9 +48,6 @@ GROUND_FILE, LOOKS_FILE = "ground.npz", "looks.npz"     # for the workers; lie t
 LOOKS_FRAMES = 40                       # looked at to learn the person's colours
 DOUBT_PX = 0.004                        # of the person's height in pixels: differences over less are no doubt
 DOUBTFUL = 0.25                         # from which a pixel counts as uncertain
-
-Work = Callable[["Task"], dict[str, float]]
-Each = Callable[[Work, "list[Task]"], Iterator[dict[str, float]]]
 
 
 @dataclass(frozen=True)
@@ -96,12 +87,14 @@ class Task:
 
 
 def run(job: Job) -> Outcome:
+    from pipelines.matting.workers import workers
+
     if not 0.001 <= job.options.band <= 0.2:
         raise AnrError(f"A band of {job.options.band} m makes no matte.", hint="Try --band 0.012.")
     for name in ("alpha", "edge", "uncertain", DRAFTS):
         (job.folder / name).mkdir(exist_ok=True)
     tasks = tasks_of(job)
-    with workers(len(tasks)) as each:
+    with workers(len(tasks) >= FEWEST_FOR_WORKERS) as each:
         if job.options.mattes:
             _take_given(job, tasks)
         else:
@@ -319,33 +312,6 @@ def survey_ground(tasks: list[Task]) -> Ground:
     ground = Ground(np.zeros((*masks.shape[1:], 3), np.uint8), np.full(masks.shape[1:], NEVER_SEEN, np.uint8))
     ground.colour[part], ground.spread[part] = seen.colour, seen.spread
     return ground
-
-
-@contextmanager
-def workers(count: int) -> Iterator[Each]:
-    """What maps work over tasks, in order: two processes, where there is enough to do.
-
-    On an interruption what has not begun is dropped.
-    """
-    if count < FEWEST_FOR_WORKERS:
-        yield map
-        return
-    # fork would copy locks that mediapipe's and numba's threads hold
-    pool = ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn"), initializer=_start_worker)
-    try:
-        yield lambda work, tasks: pool.map(work, tasks, chunksize=2)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """One thread each, and the parent alone answers Ctrl-C."""
-    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-        os.environ[name] = "1"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import cv2
-
-    cv2.setNumThreads(1)
 
 
 def _spread(total: int, most: int) -> list[int]:
