@@ -57,7 +57,7 @@ class MatteOptions:
     band: float = option(0.012, "How far from the person mask's outline the true one may lie, in metres on the person.")
     keep_all: bool = option(False, "Keep what sticks out far from the body or covers it (a bag, a prop) instead of "
                             "leaving it out.")
-    depth: bool = option(True, "Look at depth where the recording has it.")
+    depth: bool = option(True, "Use the recording's depth, where it has any.")
     plate: bool = option(True, "Look at the background behind the person where the camera stands still.")
     fast: bool = option(False, "For live use: each frame by itself, solved at half scale.")
     mattes: str = option("", "A folder of mattes made elsewhere, one PNG per frame (8 or 16 bit, grey or with alpha), "

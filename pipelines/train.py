@@ -281,10 +281,9 @@ def _write_avatar(job: Job, options: TrainOptions, recipe: Recipe, state: State,
     from pipelines.body import model
     from pipelines.renderers import renderer_config
     from pipelines.renderers.avatar import SCHEMA
-    from pipelines.training.state import final_texture
 
     # Written by Python, whose error for a full disk can be told from others.
-    textures = {person: final_texture(state, person, recipe) for person in state.textures}
+    textures = {person: _texture_of(state, person, recipe) for person in state.textures}
     for name, tensors in (("network", state.average.state_dict()), ("textures", textures)):
         stored = save({k: v.detach().float().cpu().contiguous() for k, v in tensors.items()})
         (job.folder / f"{name}.safetensors").write_bytes(stored)
@@ -295,6 +294,20 @@ def _write_avatar(job: Job, options: TrainOptions, recipe: Recipe, state: State,
         "body_version": model.load_body().version, "preset": options.preset, "recipe": asdict(recipe),
         "seed": options.seed, "plan": vars(state.plan), "images": state.images, "seconds": round(state.seconds, 1),
         "people": described})
+
+
+def _texture_of(state: State, person: str, recipe: Recipe) -> torch.Tensor:
+    """The averaged texture (C, S, S) of a person; where it was learned, its gutters hold what lies across the seams."""
+    import torch
+
+    from pipelines.body.model import load_body
+    from pipelines.body.seams import across_seams, tied
+    from pipelines.training.state import final_texture
+
+    texture = final_texture(state, person, recipe).detach().cpu()
+    if person not in state.texture_optimisers:
+        return texture
+    return torch.from_numpy(tied(texture.float().numpy(), across_seams(load_body(), texture.shape[-1])))
 
 
 def _last_picture(folder: Path) -> str:

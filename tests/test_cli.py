@@ -122,7 +122,7 @@ def test_run_takes_each_option_for_one_stage_only() -> None:
         for each in fields(STAGES[name].Options):
             owners.setdefault(each.name, []).append(name)
     shared = {name: stages for name, stages in owners.items() if len(stages) > 1}
-    assert set(shared) <= {"person", "device", "weights", "rasterizer"}, shared
+    assert set(shared) <= {"person", "device", "weights", "rasterizer", "depth"}, shared
 
 
 def test_help_alone_and_no_arguments_are_the_same(anr: Any) -> None:
@@ -405,7 +405,7 @@ def test_a_download_that_is_cut_off_is_like_no_network(monkeypatch: pytest.Monke
         def __exit__(self, *_: object) -> None:
             pass
 
-        def read(self) -> bytes:
+        def read(self, _: int) -> bytes:
             raise http.client.IncompleteRead(b"some")
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

@@ -111,7 +111,8 @@ def check_recipe(recipe: Recipe) -> None:
     """AnrError for a word that is none of the known ones and for a number out of range."""
     for name, known in WORDS.items():
         if getattr(recipe, name) not in known:
-            raise AnrError(f"{name.replace('_', ' ')} {getattr(recipe, name)!r} is not known.", hint=f"Use {' or '.join(known)}.")
+            raise AnrError(f"{name.replace('_', ' ')} {getattr(recipe, name)!r} is not known.",
+                           hint=f"Use {' or '.join(known)}.")
     for each in fields(Recipe):
         value, least = getattr(recipe, each.name), LEAST.get(each.name, 0)
         for number in value if isinstance(value, tuple) else (value,):
