@@ -1,6 +1,6 @@
 """Rotations for the compiled loops: exponential, logarithm, product.
 
-The files `turns`, `posing`, `equations`, `descent` and `matching` hold everything that numba compiles for the fit.
+The files `turns`, `posing`, `equations`, `sharing`, `descent` and `matching` hold all that numba compiles for the fit.
 numba copies a function into its callers and keeps the result by the caller's file alone: after a change in one of
 them delete `__pycache__/*.nbi`.
 """
