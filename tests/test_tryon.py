@@ -15,7 +15,7 @@ from pipelines.body.surface import region_map, texel_positions
 from pipelines.core.errors import AnrError, UsageError
 from pipelines.core.stage import Job, Progress
 from pipelines.media.images import read_image, write_image
-from pipelines.playback.wardrobe import GARMENTS, HEM, garment_texels, mixed_texture, read_mask, shares_of
+from pipelines.playback.wardrobe import GARMENTS, HEM, garment_texels, mixed_texture, read_mask, shares_of, texels_of
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +169,39 @@ def test_bad_tryons_are_explained(avatar: Path, tmp_path: Path, options: dict, e
     assert message in caught.value.message and caught.value.hint
     assert "eve" not in message or caught.value.hint.endswith("ada, ben.")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_several_people_wear_side_by_side_leaves_nothing_of_the_base() -> None:
+    """Weights of everything that can be named sum to one on the body, at every seam, hem and corner of three."""
+    import torch
+
+    on_body = region_map(load_body()) < len(load_body().region_names)
+    for single in ((), ("lower_arm_l", "hips"), ("torso",)):
+        worn = {what: f"owner of {what}" for what in (*GARMENTS, "face", *single)}
+        shares = shares_of(worn, "", 256)
+        assert {owner for _, owner in shares} == set(worn.values())
+        base, own = torch.zeros(1, 256, 256), torch.ones(1, 256, 256)
+        mixed = mixed_texture(base, [(weights, own) for weights, _ in shares]).numpy()[0]
+        np.testing.assert_allclose(mixed[on_body], 1, atol=1e-5)
+
+
+def test_two_garments_of_one_person_meet_without_a_trace_of_the_other(avatar: Path) -> None:
+    """Shirt and trousers of ben: at the hem and between them ada's texture is nowhere, though both borders are soft."""
+    shirt, trousers = texels_of(("shirt", "trousers"), 256).values()
+    both = (shirt > 0.05) & (trousers > 0.05)
+    assert both.sum() > 50
+    np.testing.assert_allclose((shirt + trousers)[both], 1, atol=1e-5)
+    mixed = texture_of(avatar, "ada", {"shirt": "ben", "trousers": "ben"})
+    np.testing.assert_allclose(mixed[:, both], texture_of(avatar, "ben", {})[:, both], atol=1e-5)
+
+
+def test_a_region_counts_over_its_garment_and_a_mask_over_everything(avatar: Path, tmp_path: Path) -> None:
+    mixed = texture_of(avatar, "ada", {"shirt": "ben", "lower_arm_l": "ada"})
+    assert share_of_ben(mixed, avatar, region("torso")) > 0.99
+    assert share_of_ben(mixed, avatar, region("lower_arm_l")) == 0
+    painted = np.zeros((256, 256, 3), np.uint8)
+    painted[region("torso")] = 255
+    write_image(tmp_path / "mask.png", painted)
+    mixed = texture_of(avatar, "ada", {"shirt": "ben", "mask": "ada"}, str(tmp_path / "mask.png"))
+    assert share_of_ben(mixed, avatar, region("torso")) == 0
+    assert share_of_ben(mixed, avatar, region("upper_arm_r")) > 0.99

@@ -9,71 +9,80 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.body.model import Body, load_body
-from pipelines.body.surface import chart_map, face_charts, region_map, region_texels, texel_positions
+from pipelines.body.surface import chart_map, face_charts, region_map, region_shares, texel_positions
 from pipelines.core.errors import AnrError
 from pipelines.media.images import read_image, write_image
 
 if TYPE_CHECKING:
     import torch
 
+HIPS = "hips"
 GARMENTS: dict[str, tuple[str, ...]] = {    # which of the body's regions go with a garment; see also HEM
-    "shirt": ("torso", "upper_arm_l", "upper_arm_r", "lower_arm_l", "lower_arm_r", "hips"),
+    "shirt": ("torso", "upper_arm_l", "upper_arm_r", "lower_arm_l", "lower_arm_r", HIPS),
     "hair": ("scalp",),
-    "trousers": ("hips", "upper_leg_l", "upper_leg_r", "lower_leg_l", "lower_leg_r"),
+    "trousers": (HIPS, "upper_leg_l", "upper_leg_r", "lower_leg_l", "lower_leg_r"),
     "shoes": ("foot_l", "foot_r"),
     "skin": ("neck", "hand_l", "hand_r"),
 }
 HEM = 0.52                              # of the body's height: shirts worn outside end about here, below the waist
 HEM_SOFT_M = 0.02
-BEYOND_HEM = {"shirt": ("upper_leg_l", "upper_leg_r"), "trousers": ("torso",)}   # across the hips from the garment
 SOFT_TEXELS = 2.0                       # width of the border between two people's textures
 GUIDE_SIZE = 1024
 CLEARLY = 0.6                           # how much of a chart's mean normal must point ahead or back to name it so
 
 
 def shares_of(worn: Mapping[str, str], mask: str, size: int) -> list[tuple[np.ndarray, str]]:
-    """[(weights (size, size) 0..1, whose)] of what is put on, in order.
+    """[(weights (size, size) 0..1, whose)] of what is put on; where it meets, weights sum to one.
 
-    worn  {garment, region or "mask": its owner}; mask names a painted file
+    worn  {garment, region or "mask": its owner}; mask names a painted file, which lies over everything else
     """
-    shares = []
-    for what, owner in worn.items():
-        if what == "mask":
-            shares.append((read_mask(Path(mask), size), owner))
-        elif what in GARMENTS:
-            shares.append((garment_texels(what, size), owner))
-        else:
-            check_region(what)
-            shares.append((region_texels(load_body(), (what,), size, SOFT_TEXELS), owner))
-    return shares
+    texels = texels_of([what for what in worn if what != "mask"], size)
+    shares = [(weights, worn[what]) for what, weights in texels.items()]
+    if "mask" not in worn:
+        return shares
+    painted = read_mask(Path(mask), size)
+    return [*(((1 - painted) * weights, owner) for weights, owner in shares), (painted, worn["mask"])]
 
 
 def mixed_texture(base: torch.Tensor, shares: Sequence[tuple[np.ndarray, torch.Tensor]]) -> torch.Tensor:
-    """(C, S, S): the base with others' texels by their weights (S, S), borders blended; later ones cover earlier."""
+    """(C, S, S): others' texels by their weights (S, S), which nowhere sum to more than one; the base has the rest."""
     import torch
 
     mixed = base.clone()
     for weights, texture in shares:
-        mixed = mixed + torch.from_numpy(weights).to(mixed)[None] * (texture - mixed)
+        mixed = mixed + torch.from_numpy(weights).to(mixed)[None] * (texture - base)
     return mixed
 
 
-def garment_texels(garment: str, size: int) -> np.ndarray:
-    """(size, size) float32 weights 0..1 of a garment's texels, with soft borders.
+def texels_of(named: Sequence[str], size: int) -> dict[str, np.ndarray]:
+    """{garment or region: (size, size) float32 weights 0..1}, borders soft; side by side they sum to one.
 
-    The hips are shared: what lies above the hem goes with the shirt, what lies below with the trousers.
+    The hips are shared: what lies above the hem goes with the shirt, what lies below with the trousers. A region that
+    is named by itself counts over the garment it is part of.
     """
     body = load_body()
-    weight = np.clip(region_texels(body, GARMENTS[garment], size, SOFT_TEXELS), 0, 1)
-    if "hips" not in GARMENTS[garment]:
-        return weight
-    hem_m = body.verts[:, 1].min() + HEM * np.ptp(body.verts[:, 1])
-    above = np.clip((texel_positions(body, size)[..., 1] - hem_m) / HEM_SOFT_M + 0.5, 0, 1)
-    regions = region_map(body, size)
-    hips, *beyond = (regions == body.region_names.index(name) for name in ("hips", *BEYOND_HEM[garment]))
-    weight = np.where(np.any(beyond, axis=0), 0, weight)            # the border there is the hem, not the region's
-    weight = np.where(hips, weight * (above if garment == "shirt" else 1 - above), weight).astype(np.float32)
-    return weight if garment == "shirt" else np.minimum(weight, 1 - garment_texels("shirt", size))
+    single = [what for what in named if what not in GARMENTS]
+    for what in single:
+        check_region(what)
+    groups = {what: [what] if what in single else [region for region in GARMENTS[what] if region not in single]
+              for what in named}
+    at_hem = HIPS not in single
+    if at_hem:
+        groups = {**{what: [region for region in group if region != HIPS] for what, group in groups.items()},
+                  HIPS: [HIPS]}
+    shares = region_shares(body, {what: group for what, group in groups.items() if group}, size, SOFT_TEXELS)
+    if at_hem:
+        hem_m = body.verts[:, 1].min() + HEM * np.ptp(body.verts[:, 1])
+        above = np.clip((np.nan_to_num(texel_positions(body, size)[..., 1]) - hem_m) / HEM_SOFT_M + 0.5, 0, 1)
+        for garment, part in (("shirt", above), ("trousers", 1 - above)):
+            if garment in shares:
+                shares[garment] = (shares[garment] + shares[HIPS] * part).astype(np.float32)
+    return {what: shares[what] for what in named if what in shares}
+
+
+def garment_texels(garment: str, size: int) -> np.ndarray:
+    """(size, size) float32 weights 0..1 of one garment's texels, with soft borders."""
+    return texels_of([garment], size)[garment]
 
 
 def check_region(name: str) -> None:
