@@ -279,6 +279,7 @@ def test_a_malformed_bvh_of_the_wild_is_refused_with_its_line(anr: Any, noise: P
 def test_an_unknown_person_is_named_with_those_there_are(anr: Any, noise: Path) -> None:
     anr("capture", "--no-coach", "--source", noise, "--person", "ada")
     for arguments in (["render", "--orbit", "--person", "bob"], ["tryon", "--face", "ada", "--shirt", "bob", "--orbit"],
+                      ["tryon", "--face", "ada", "--region", "torso=bob"], ["tryon", "--face", "ada", "--shape", "bob"],
                       ["fit", "--person", "bob"], ["eval", "--person", "bob"]):  # fmt: skip
         answer = anr(*arguments)
         assert answer.code == 3 and "'bob'" in answer.err and "there is ada" in answer.err

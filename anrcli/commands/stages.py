@@ -159,11 +159,19 @@ def _check_people(workspace: Workspace, request: Request, options: Mapping[str, 
     """AnrError for somebody the model does not know."""
     somebody = request.people or workspace.people() or workspace.avatars()
     in_model = trained_people(workspace, request) if somebody else ()
+    for person in _named_in(options):
+        if person not in in_model:
+            raise _not_in_model(workspace, request, person, in_model)
+
+
+def _named_in(options: Mapping[str, Any]) -> list[str]:
+    """Everybody whom options name, the owners of `--region NAME=OWNER` included."""
+    found: list[str] = []
     for key in NAMES_A_PERSON:
-        asked = options.get(key)
-        for person in (asked,) if isinstance(asked, str) else asked or ():
-            if person and person not in in_model:
-                raise _not_in_model(workspace, request, person, in_model)
+        asked = options.get(key) or ()
+        found += (asked,) if isinstance(asked, str) else asked
+    found += (region.partition("=")[2] for region in options.get("region", ()))
+    return [person for person in found if person]
 
 
 def rehearse(motion: Path, joint_map: str = "") -> None:
