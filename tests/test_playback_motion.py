@@ -16,6 +16,7 @@ from pipelines.core.records import Motion
 from pipelines.core.stage import Progress
 from pipelines.geometry.rotations import rotation_from_vector
 from pipelines.motion.bvh import write_bvh
+from pipelines.motion.grounding import lowest_points
 from pipelines.playback.estimate import seconds_expected
 from pipelines.playback.performance import edited, performance_of
 from pipelines.playback.request import PlaybackOptions, check
@@ -92,6 +93,47 @@ def test_a_camera_path_and_edits_go_together(avatar: Path, wave: Path, tmp_path:
     assert told["options"]["trim"] == "0:1" and told["camera_follows"]
 
 
+@pytest.mark.parametrize("name", ["cmu1_jumping_jacks", "mixamo_freebvh", "blender_walk01"])
+def test_feet_stand_in_what_is_rendered_however_it_was_edited(shared_data: Path, name: str) -> None:
+    """Locked before the edits, feet slid up to 12 mm in a loop and 50 mm in slow motion, and sank by 2 mm."""
+    body, betas = load_body(), np.zeros(10)
+    path, contacts = shared_data / "bvh" / f"{name}.bvh", {}
+    for asked in ("", "loop", "slow", "fast", "fps", "trim mirror"):
+        options = {"": {}, "loop": {"loop": 2}, "slow": {"speed": 0.5}, "fast": {"speed": 1.7}, "fps": {"fps": 12.5},
+                   "trim mirror": {"trim": "0.6:1.9", "mirror": True}}[asked]
+        result = performance_of(PlaybackOptions(motion=str(path), **options), body, betas, Progress())
+        assert result.figures["skate_max_mm"] < 5, asked
+        assert lowest_points(result.motion, body, betas).min() > -1e-6, asked
+        contacts[asked] = result.figures["contacts"]
+    assert abs(contacts["slow"] - contacts[""]) <= 4     # a foot that swings slowly does not stand
+    assert contacts["loop"] >= 1.6 * contacts[""] and contacts["trim mirror"] < contacts[""]
+
+
+def test_a_jump_that_is_cut_out_stays_in_the_air(shared_data: Path) -> None:
+    """Heights are those of the whole motion: a stretch without a step is not set on the floor."""
+    body, path = load_body(), str(shared_data / "bvh" / "cmu1_jumping_jacks.bvh")
+    whole = performance_of(PlaybackOptions(motion=path), body, np.zeros(10), Progress()).motion
+    heights = lowest_points(whole, body, np.zeros(10))
+    top = int(heights.argmax())
+    assert heights[top] > 0.02
+    trim = f"{(top - 1) / whole.fps:.3f}:{(top + 2) / whole.fps:.3f}"
+    cut = performance_of(PlaybackOptions(motion=path, trim=trim), body, np.zeros(10), Progress()).motion
+    assert lowest_points(cut, body, np.zeros(10)).max() == pytest.approx(heights[top], abs=0.005)
+
+
+def test_limbs_are_told_before_and_after_feet_were_locked(shared_data: Path) -> None:
+    result = performance_of(PlaybackOptions(motion=str(shared_data / "bvh" / "cmu_12_01_walk.bvh")), load_body(),
+                            np.zeros(10), Progress())
+    assert result.figures["limb_error_deg"] < 0.1 < result.figures["limb_error_locked_mean_deg"] < 3
+    assert result.figures["limb_error_locked_deg"] < 20 and result.figures["hand_error_deg"] < 1
+
+
+def test_what_was_written_from_this_very_body_is_played_as_it_is(wave: Path) -> None:
+    result = performance_of(PlaybackOptions(motion=str(wave)), load_body(), np.zeros(10), Progress())
+    assert result.figures["limb_error_locked_deg"] == result.figures["limb_error_deg"]
+    assert result.figures["contacts"] == 0
+
+
 @pytest.mark.parametrize(("text", "message"), [
     ("Frames: 0\nFrame Time: 0.05\n", "the motion has no frames"), ("Frames: 1\nFrame Time: 0.05\n", "malformed")])
 def test_a_motion_of_no_length_is_refused(wave: Path, tmp_path: Path, text: str, message: str) -> None:
@@ -105,6 +147,7 @@ def test_a_motion_of_no_length_is_refused(wave: Path, tmp_path: Path, text: str,
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"trim": "7:9"}, "--trim 7:9 holds no frame: wave.bvh lasts 2.05 s"),
+    ({"loop": 1000, "fps": 60.0}, "a motion of 123000 frames is too long; 100000 can"),
     ({"joint_map": "nowhere.json"}, "There is no joint map nowhere.json"), ({"replay": True}, "Only one of")])
 def test_what_cannot_be_performed_is_refused_before_any_work(wave: Path, options: dict, message: str) -> None:
     with pytest.raises((AnrError, UsageError)) as caught:

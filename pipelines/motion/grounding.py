@@ -34,14 +34,27 @@ class Grounded:
         """(C,) of every contact."""
         return np.array([contact.skate_mm for contact in self.contacts])
 
+    @property
+    def figures(self) -> dict[str, float]:
+        return contact_figures(self.contacts)
+
 
 def grounded(motion: Motion, body: Body, betas: np.ndarray) -> Grounded:
     """The motion lifted onto the floor, its planted feet locked; no vertex ends up below the floor.
 
     motion  y up; a constant or slowly drifting error of height is taken off
     """
-    rig, feet, fps = Rig.of(body, betas), feet_of(body, betas), motion.fps
-    motion = stand_on_floor(motion, body, betas)
+    return planted(stand_on_floor(motion, body, betas), body, betas)
+
+
+def planted(motion: Motion, body: Body, betas: np.ndarray, pace: float = 1.0) -> Grounded:
+    """The motion with its planted feet locked; no vertex ends up below the floor.
+
+    motion  at its height above the floor, as `stand_on_floor` leaves it
+    pace    how many times as fast as the actor it plays: what stands is decided in the actor's own time, or in slow
+            motion every swinging foot would be slow enough to stand
+    """
+    rig, feet, fps = Rig.of(body, betas), feet_of(body, betas), motion.fps / pace
     skeleton = _skeleton(motion, body, betas)
     turned = skeleton.rotations.copy()
     stands = np.empty((len(turned), len(feet), 2), bool)
@@ -51,10 +64,17 @@ def grounded(motion: Motion, body: Body, betas: np.ndarray) -> Grounded:
         turned[:, foot.joint] = levelled(own, ankle, foot, stands[:, k], fps)
     rotations, down = locked(Skeleton(turned, skeleton.places), feet, stands, rig, fps)
     root = motion.root_translation - down[:, None] * UP
-    motion = Motion(relative(rotations, body.parents), root, fps)
+    motion = Motion(relative(rotations, body.parents), root, motion.fps)
     lift = covering(np.maximum(0.0, -lowest_points(motion, body, betas)), CLEARING_S * fps)
-    motion = Motion(motion.joint_rotations, root + lift[:, None] * UP, fps)
+    motion = Motion(motion.joint_rotations, root + lift[:, None] * UP, motion.fps)
     return Grounded(motion, contacts_in(motion, body, betas, stands), down)
+
+
+def contact_figures(contacts: tuple[Contact, ...]) -> dict[str, float]:
+    """How many there are, and how far they skate in millimetres, on the mean and at most."""
+    skates = [contact.skate_mm for contact in contacts] or [0.0]
+    return {"contacts": float(len(contacts)), "skate_mean_mm": float(np.mean(skates)),
+            "skate_max_mm": float(np.max(skates))}
 
 
 def contacts_in(motion: Motion, body: Body, betas: np.ndarray, stands: np.ndarray) -> tuple[Contact, ...]:

@@ -14,7 +14,7 @@ from pipelines.geometry.rotations import rotation_from_vector
 from pipelines.motion.bvh import CM_PER_M, BvhFile, has_rotations
 from pipelines.motion.contacts import Contact
 from pipelines.motion.following import global_rotations, hand_directions
-from pipelines.motion.grounding import grounded
+from pipelines.motion.grounding import contact_figures, planted, stand_on_floor
 from pipelines.motion.jointmap import SIDES, JointMap
 from pipelines.motion.reference import choose_reference, starts_with_calibration
 from pipelines.motion.rig import UP, Rig, relative, unit
@@ -31,6 +31,7 @@ class Retargeted:
     motion: Motion
     free: Motion                        # the same before feet were locked: every limb points as the actor's
     contacts: tuple[Contact, ...]       # heels and toes that stand in `motion`; none were looked for in one of our own
+    own_body: bool                      # the file was written from this very body: it is played as it is
     joint_map: JointMap
     source_joints: np.ndarray           # (F, J', 3) the file's skeleton in our world, scaled to our legs
     source_hands: dict[str, np.ndarray]     # per side (F, 3) where the file's hand points, for those it has
@@ -78,12 +79,14 @@ def retarget_fully(bvh: BvhFile, body: Body, betas: np.ndarray, mended: Mapping[
     root = _hip_middle(source, positions) - rotations[:, 0] @ hips
     free = Motion(relative(rotations, body.parents), root - root[0] * [1, 0, 1], bvh.fps)
     motion, contacts = free, tuple[Contact, ...]()
-    if not (ours and _is_this_body(bvh, rig)):           # which already stands where it should
-        stood = grounded(free, body, betas)
+    own_body = ours and _is_this_body(bvh, rig)          # which already stands where it should
+    if not own_body:
+        free = stand_on_floor(free, body, betas)
+        stood = planted(free, body, betas)
         motion, contacts = stood.motion, stood.contacts
     moved = motion.root_translation - root
     hands = {side: pointing[first:] @ heading.T for side, pointing in hand_directions(source).items()}
-    return Retargeted(motion, free, contacts, source.joint_map, positions + moved[:, None], hands, described,
+    return Retargeted(motion, free, contacts, own_body, source.joint_map, positions + moved[:, None], hands, described,
                       source.up_axis, scale)
 
 
@@ -113,11 +116,9 @@ def figures_of(result: Retargeted, body: Body, betas: np.ndarray) -> dict[str, f
         limbs[name] = np.concatenate([each for limb, each in errors.items() if not limb.startswith("hand")])
         if name == "free":
             hands = [each for limb, each in errors.items() if limb.startswith("hand")]
-    skates = np.array([contact.skate_mm for contact in result.contacts] or [0.0])
     return {"limb_error_deg": float(limbs["free"].max()), "hand_error_deg": float(np.max(hands)) if hands else 0.0,
             "limb_error_locked_mean_deg": float(limbs["locked"].mean()),
-            "limb_error_locked_deg": float(limbs["locked"].max()), "contacts": float(len(result.contacts)),
-            "skate_mean_mm": float(skates.mean()), "skate_max_mm": float(skates.max())}
+            "limb_error_locked_deg": float(limbs["locked"].max()), **contact_figures(result.contacts)}
 
 
 _LIMBS = {

@@ -20,7 +20,7 @@ def seconds_expected(options: PlaybackOptions, captured_frames: int, height: int
     if way == "replay":
         frames, pixels = float(captured_frames), float(height * width)
     elif way == "motion":
-        frames = _motion_frames(options)
+        frames = motion_frames(options)
     elif way == STAND:
         from pipelines.playback.camera_path import read_camera_path
 
@@ -28,7 +28,8 @@ def seconds_expected(options: PlaybackOptions, captured_frames: int, height: int
     return LOADING_S + frames * (PER_FRAME_S + PER_PIXEL_S * pixels)
 
 
-def _motion_frames(options: PlaybackOptions) -> float:
+def motion_frames(options: PlaybackOptions) -> float:
+    """About how many frames a --motion has once it is cut, slowed and repeated."""
     from pipelines.motion.bvh import read_bvh
     from pipelines.motion.timing import seconds_range
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.body.model import Body, pose_sequence
+from pipelines.body.model import Body
 from pipelines.core.records import Motion
 from pipelines.core.stage import Progress
 from pipelines.motion.bvh import BvhFile, read_bvh
 from pipelines.motion.editing import at_speed, looped, mirrored, trimmed
+from pipelines.motion.grounding import planted
 from pipelines.motion.jointmap import read_joint_map, write_joint_map
-from pipelines.motion.retarget import Retargeted, limb_errors_deg, retarget_fully
+from pipelines.motion.retarget import Retargeted, figures_of, retarget_fully
 from pipelines.motion.timing import resample, seconds_range
 from pipelines.playback.request import PlaybackOptions
 
@@ -33,18 +34,24 @@ class Performance:
 
 
 def performance_of(options: PlaybackOptions, body: Body, betas: np.ndarray, progress: Progress) -> Performance:
-    """The file read, retargeted, trimmed, at another speed, mirrored, repeated, at the frame rate asked for."""
+    """The file read, retargeted, trimmed, at another speed, mirrored, repeated, at the frame rate asked for.
+
+    Feet are locked last: what is cut, bent at a seam or lies between two frames would slide again.
+    """
     path = Path(options.motion)
     bvh = read_bvh(path)
     mended = read_joint_map(Path(options.joint_map)) if options.joint_map else None
     result = retarget_fully(bvh, body, betas, mended)
-    joints = pose_sequence(body, betas, result.motion.joint_rotations, result.motion.root_translation)
-    error_deg = max(float(errors.max()) for errors in limb_errors_deg(result, body, joints).values())
-    motion = edited(result.motion, options)
+    figures = figures_of(result, body, betas)
+    motion = edited(result.free, options)
     motion = resample(motion, options.fps or min(motion.fps, MOST_FPS))
+    if not result.own_body:
+        stood = planted(motion, body, betas, options.speed)
+        motion, figures = stood.motion, {**figures, **stood.figures}
     progress.note(f"{path.name}: {bvh.frame_count} frames at {bvh.fps:g} per second, {result.up_axis} up, aligned with "
                   f"{result.reference}; joints: {result.joint_map.described(bvh)}")
-    return Performance(motion, {"limb_error_deg": round(error_deg, 3)}, _told(path, bvh, result),
+    figures = {name: round(value, 3) for name, value in figures.items()}
+    return Performance(motion, figures, _told(path, bvh, result),
                        lambda target: write_joint_map(target, result.joint_map, bvh))
 
 

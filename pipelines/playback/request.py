@@ -149,10 +149,23 @@ def _check_editing(options: PlaybackOptions) -> None:
         if start_s >= bvh.frame_count / bvh.fps:
             raise AnrError(f"--trim {options.trim} holds no frame: {Path(options.motion).name} lasts "
                            f"{bvh.frame_count / bvh.fps:.2f} s.", hint="Choose within it, in seconds.")
+    if options.loop > 1 or options.speed < 1 or options.fps:
+        _check_length(options)
     if options.joint_map:
         from pipelines.motion.jointmap import read_joint_map
 
         read_joint_map(Path(options.joint_map))
+
+
+def _check_length(options: PlaybackOptions) -> None:
+    """Poses are held in memory all at once, some 6 kB a frame."""
+    from pipelines.motion.retarget import MOST_FRAMES
+    from pipelines.playback.estimate import motion_frames
+
+    frames = motion_frames(options) if options.motion else 0
+    if frames > MOST_FRAMES:
+        raise AnrError(f"Edited like that, a motion of {frames:.0f} frames is too long; {MOST_FRAMES} can be rendered "
+                       "at once.", hint="Repeat it less often, or repeat the finished video.")
 
 
 def _check_camera(options: PlaybackOptions) -> None:
