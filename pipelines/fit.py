@@ -96,6 +96,7 @@ def run(job: Job) -> Outcome:
 def clip_from(recording: Recording, keypoints: Path, options: FitOptions, progress: Progress) -> Clip:
     """What the fit looks at, checked: enough landmarks, a height that can be, depth in metres."""
     from pipelines.fitting.checks import check_depth, check_height
+    from pipelines.fitting.cuts import cuts, parted
     from pipelines.fitting.outline import outline_from
     from pipelines.fitting.residuals import cloud_from
     from pipelines.fitting.solver import Clip
@@ -114,6 +115,10 @@ def clip_from(recording: Recording, keypoints: Path, options: FitOptions, progre
     if height_m is None and not deep:
         progress.note(f"The person's height is not known; {ASSUMED_HEIGHT_M:.2f} m is assumed, and all distances "
                       "scale with it. Give it with `anr capture --height-m`.")
+    begin = [] if options.live else cuts(landmarks, found, recording.times_s)
+    if begin:
+        progress.note(f"The video is cut: a new shot begins at frame {', '.join(map(str, begin))}. Each is fitted as a "
+                      "motion of its own, with one shape for all.")
 
     def mask(row: int) -> np.ndarray:
         return read_alpha(keypoints / "person_mask" / f"{row:05d}.png")
@@ -122,7 +127,7 @@ def clip_from(recording: Recording, keypoints: Path, options: FitOptions, progre
         depth_m = recording.depth_m(row) if deep else None
         return None if depth_m is None else cloud_from(depth_m, mask(row), recording.camera)
 
-    return Clip(camera=recording.camera, times_s=recording.times_s, landmarks=landmarks, found=found,
+    return Clip(camera=recording.camera, times_s=parted(recording.times_s, begin), landmarks=landmarks, found=found,
                 height_m=height_m or ASSUMED_HEIGHT_M, height_known=height_m is not None or not deep, cloud=cloud,
                 outline=lambda row: outline_from(mask(row)), smooth_s=options.smooth, clothes=options.clothes,
                 **read_hands(keypoints))

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from pipelines.fitting.anatomy import Anatomy
+from pipelines.fitting.cuts import APART_S
 from pipelines.fitting.equations import Goal, normal_equations
 from pipelines.fitting.posing import Points, Rig
 from pipelines.fitting.residuals import State
@@ -36,6 +37,7 @@ class Flow:
 def flow_of(anatomy: Anatomy, times_s: np.ndarray, smooth_s: float) -> Flow:
     """Accelerations and speeds of all unknowns, small; smooth_s is the width of smoothing that they amount to.
 
+    Across pauses as long as `cuts.parted` makes them they may be anything.
     source  Kalman smoothing with white-noise acceleration: Bar-Shalom et al., Estimation with Applications, section 6.2
     """
     Q, F = len(anatomy.natural), len(times_s)
@@ -48,13 +50,14 @@ def flow_of(anatomy: Anatomy, times_s: np.ndarray, smooth_s: float) -> Flow:
     gaps = np.maximum(np.diff(times_s), 1e-3)
     first = np.arange(F - 1)
     frames, factors = [np.stack([first, first + 1, first + 1], 1)], [np.stack([-1 / gaps, 1 / gaps, 0 * gaps], 1)]
-    weight = [np.sqrt(gaps / REFERENCE_S)[:, None] / speed]
+    told = gaps < APART_S               # nothing of a motion goes on across a cut
+    weight = [(told * np.sqrt(gaps / REFERENCE_S))[:, None] / speed]
     if F > 2:
         before, after = gaps[:-1], gaps[1:]
         middle = (before + after) / 2
         frames.append(np.stack([first[:-1], first[:-1] + 1, first[:-1] + 2], 1))
         factors.append(np.stack([1 / before, -1 / before - 1 / after, 1 / after], 1) / middle[:, None])
-        weight.append(np.sqrt(middle / REFERENCE_S)[:, None] / acceleration)
+        weight.append((told[:-1] * told[1:] * np.sqrt(middle / REFERENCE_S))[:, None] / acceleration)
     return Flow(np.concatenate(frames), np.concatenate(factors), np.concatenate(weight))
 
 

@@ -12,6 +12,7 @@ from pipelines.core.records import BodyFit, Camera, Landmarks
 from pipelines.fitting.anatomy import Anatomy, load_anatomy
 from pipelines.fitting.batch import flow_of, loosened, solve_clip
 from pipelines.fitting.calibration import GUESSED_HEIGHT_ERROR_M, HEIGHT_ERROR_M, Person, solve_shape
+from pipelines.fitting.cuts import shots
 from pipelines.fitting.floor import find_floor
 from pipelines.fitting.focal import told_focal
 from pipelines.fitting.hands import Hands, bend_fingers
@@ -42,7 +43,7 @@ class Clip:
     """Everything the fit looks at."""
 
     camera: Camera
-    times_s: np.ndarray                 # (F,)
+    times_s: np.ndarray                 # (F,) with pauses at cuts, as `cuts.parted` makes them
     landmarks: Sequence[Landmarks]      # F
     found: np.ndarray                   # (F,) bool
     height_m: float                     # the person's, from sole to crown
@@ -81,9 +82,9 @@ def fit_clip(clip: Clip, track: Track) -> BodyFit:
         landmarks, _ = tracker.unswap(sights[row].landmarks, clip.times_s[row])
         sights[row] = replace(sights[row], landmarks=landmarks)
         states[row] = tracker.follow(sights[row], clip.times_s[row])
-    whole, trust = settled(model, clip, sights, _filled(states), track)
+    whole, trust = settled(model, clip, sights, _filled(states, clip.times_s), track)
     if clip.smooth_s > 0:
-        whole = steadied(anatomy, whole, clip.times_s)
+        whole = [state for shot in shots(clip.times_s) for state in steadied(anatomy, whole[shot], clip.times_s[shot])]
     whole = [within_limits(anatomy, state) for state in whole]
     return with_fingers(answer(model, whole, trust, clip, sights), model, clip)
 
@@ -115,10 +116,10 @@ def settled(model: Model, clip: Clip, sights: Mapping[int, Sight], states: Seque
     for turn in track(range(SETTLING_ROUNDS), "Settling poses", SETTLING_ROUNDS):
         trust = _trust(model, clip, sights, states)
         soles = np.array([model.surface(state)[0][model.soles] for state in states])
-        floor = find_floor(soles, states, trust)
+        floors = _floors(soles, states, trust, clip.times_s)
         stand = standing_depths(runs, np.array([model.marks_m(state) for state in states]),
                                 np.array([model.stretched(state) for state in states]))
-        goals = [model.goal(sights[row], state, None, floor) if trust[row] > 0 else model.nothing_seen(state)
+        goals = [model.goal(sights[row], state, None, floors[row]) if trust[row] > 0 else model.nothing_seen(state)
                  for row, state in enumerate(states)]
         goals = [with_standing(goal, stand[row]) if row in sights and sights[row].cloud is None and trust[row] > 0
                  else goal for row, goal in enumerate(goals)]
@@ -146,7 +147,7 @@ def fit_live(clip: Clip, track: Track) -> BodyFit:
         sight = sights.get(row)
         states[row] = live.state(sight.landmarks if sight else None, sight.cloud if sight else None,
                                  clip.times_s[row])[0]
-    whole = _filled(states)
+    whole = _filled(states, clip.times_s)
     known = np.array([state is not None for state in states])
     return answer(live.model, whole, _trust(live.model, clip, sights, whole) * known, clip, sights)
 
@@ -191,11 +192,24 @@ def _untold(rows: Iterable[int], label: str, total: int) -> Iterable[int]:
     return rows
 
 
-def _filled(states: Sequence[State | None]) -> list[State]:
-    """Frames without a pose take the nearest one's, to be replaced by what their neighbours say."""
+def _filled(states: Sequence[State | None], times_s: np.ndarray) -> list[State]:
+    """Frames without a pose take the nearest one's of their shot, to be replaced by what their neighbours say."""
     known = np.array([row for row, state in enumerate(states) if state is not None])
-    nearest = [known[np.argmin(np.abs(known - row))] for row in range(len(states))]
+    nearest = []
+    for shot in shots(times_s):
+        here = known[(known >= shot.start) & (known < shot.stop)]
+        here = here if len(here) else known
+        nearest += [here[np.argmin(np.abs(here - row))] for row in range(shot.start, shot.stop)]
     return [states[row] for row in nearest]  # type: ignore[misc]
+
+
+def _floors(soles_m: np.ndarray, states: Sequence[State], trust: np.ndarray,
+            times_s: np.ndarray) -> list[np.ndarray | None]:
+    """The floor in every frame, one for each shot; soles_m (F, 2, 4, 3)."""
+    floors: list[np.ndarray | None] = []
+    for shot in shots(times_s):
+        floors += [find_floor(soles_m[shot], states[shot], trust[shot])] * (shot.stop - shot.start)
+    return floors
 
 
 def _trust(model: Model, clip: Clip, sights: Mapping[int, Sight], states: Sequence[State]) -> np.ndarray:
