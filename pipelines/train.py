@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pipelines.core.errors import AnrError
 from pipelines.core.options import option
-from pipelines.core.split import split_frames
 from pipelines.core.stage import Job, Outcome, Stage
-from pipelines.core.storage import camera_to_json, read_fit, read_json, write_json
+from pipelines.core.storage import write_json
 
 if TYPE_CHECKING:
-    import torch
-
     from pipelines.training.recipe import Recipe
     from pipelines.training.state import State
-    from pipelines.training.step import Lesson, Pupil
+    from pipelines.training.step import Pupil
 
 SECONDS_PER_IMAGE = {"draft": 0.3, "standard": 4.0, "paper": 60.0}     # on two cores, for the estimate alone
-FIRST_PICTURE_S = 20.0
-PICTURE_EVERY_S = 60.0
-PICTURED_FRAMES = 3                     # held-out frames of each person in a progress picture
 CHECKPOINT = "checkpoint.pt"
 
 
@@ -66,7 +56,9 @@ def run(job: Job) -> Outcome:
     from pipelines.renderers.avatar import best_device
     from pipelines.training.before import announcement
     from pipelines.training.features import load_extractor
+    from pipelines.training.gathering import charts_for, gather
     from pipelines.training.loop import train
+    from pipelines.training.reporting import Reporter, last_picture
     from pipelines.training.state import Plan, begin, load_checkpoint, save_checkpoint
     from pipelines.training.step import Lesson
 
@@ -74,7 +66,7 @@ def run(job: Job) -> Outcome:
     recipe = _recipe(options)
     device = best_device(options.device)
     people = sorted({key.split("/")[0] for key in job.inputs})
-    pupils, described = _gather(job, people, recipe.patience > 0)
+    pupils, described = gather(job.inputs, people, job.folder, job.progress, recipe.patience > 0)
     minutes = _budget_minutes(options, recipe)
     plan = Plan(0 if minutes else options.images or recipe.images, minutes)
     state = begin(options.renderer, people, recipe, options.seed, plan, device)
@@ -84,8 +76,8 @@ def run(job: Job) -> Outcome:
         job.progress.note(f"Going on after {state.images} images.")
     extractor = load_extractor(recipe, options.weights, job.progress, device)
     lesson = Lesson(pupils, recipe, options.seed, device, extractor, job.progress, job.folder / CHECKPOINT,
-                    charts=_charts(recipe, device))
-    lesson.report = _Reporter(job, lesson, described, state.images)
+                    charts=charts_for(recipe, device))
+    lesson.report = Reporter(job.folder, lesson, described, state.images)
     guess = SECONDS_PER_IMAGE.get(options.preset, 0.0) if device.type == "cpu" else 0.0
     for line in announcement(options.renderer, recipe, state, pupils, extractor, guess):
         job.progress.note(line)
@@ -94,7 +86,7 @@ def run(job: Job) -> Outcome:
     _write_avatar(job, options, recipe, state, described)
     (job.folder / CHECKPOINT).unlink()
     return Outcome({"images": state.images, "seconds": round(state.seconds, 1), "people": len(people)},
-                   {"picture": _last_picture(job.folder), "metrics": "metrics.jsonl"})
+                   {"picture": last_picture(job.folder), "metrics": "metrics.jsonl"})
 
 
 def _recipe(options: TrainOptions) -> Recipe:
@@ -133,186 +125,23 @@ def _colour_textures(state: State, pupils: Mapping[str, Pupil], recipe: Recipe) 
         set_texture(state, person, torch.from_numpy(coloured), recipe.texture_levels)
 
 
-def _charts(recipe: Recipe, device: torch.device) -> torch.Tensor | None:
-    """The atlas chart of each texel, where grid noise is to stay in it."""
-    import torch
-
-    from pipelines.body.model import load_body
-    from pipelines.body.surface import chart_map
-    from pipelines.renderers.texture import TEXTURE_SIZE
-
-    return torch.from_numpy(chart_map(load_body(), TEXTURE_SIZE)).to(device) if recipe.stay_in_chart else None
-
-
-def _gather(job: Job, people: list[str],
-            validating: bool = False) -> tuple[dict[str, Pupil], dict[str, dict[str, Any]]]:
-    """What there is to learn of everybody, and what avatar.json says of them; writes plates, motions and split.json.
-
-    validating  sets training frames aside that tell when training gains no more
-    """
-    from pipelines.body.model import load_body
-    from pipelines.media.images import shows_somebody, write_image
-    from pipelines.media.recording import Recording
-    from pipelines.training.dataset import Memory, PersonFrames, clean_plate
-    from pipelines.training.step import Pupil
-    from pipelines.training.validation import set_aside
-
-    body = load_body()
-    face_of_body = body.face_region == body.region_names.index("face")
-    memory = Memory()
-    pupils: dict[str, Pupil] = {}
-    described: dict[str, dict[str, Any]] = {}
-    split: dict[str, dict[str, list[int]]] = {"train": {}, "keyframes": {}, "held_out": {}}
-    for folder in ("backgrounds", "motions", "progress"):
-        (job.folder / folder).mkdir(exist_ok=True)
-    for person in job.progress.track(people, "Reading what was captured"):
-        folders = {name: job.inputs[f"{person}/{name}"] for name in ("capture", "fit", "raster", "matte", "keyframes")}
-        recording, fit = Recording(folders["capture"]), read_fit(folders["fit"] / "fit.npz")
-        frames = split_frames(len(recording))
-        # A bridged gap has a trusted body but an empty matte: it would teach that nobody is there.
-        taught = [int(k) for k in frames.train
-                  if fit.ok[k] and shows_somebody(folders["matte"] / "alpha" / f"{k:05d}.png")]
-        chosen = read_json(folders["keyframes"] / "keyframes.json")["frames"]
-        keyframes = sorted({int(k) for k in chosen} & set(taught))
-        if not keyframes:
-            raise AnrError(f"{person} has no keyframe among {len(taught)} training frames with a trusted fit.",
-                           hint=f"Look at the overlay of `anr fit --person {person}`; record again if it is wrong.")
-        plate = clean_plate(recording, folders["matte"], taught)
-        write_image(job.folder / "backgrounds" / f"{person}.png", plate)
-        np.savez_compressed(job.folder / "motions" / f"{person}.npz", joint_names=fit.joint_names,
-                            joint_rotations=fit.joint_rotations.astype(np.float32),
-                            root_translation=fit.root_translation, times_s=recording.times_s,
-                            frame_index=fit.frame_index, ok=fit.ok)
-        cropped = PersonFrames(folders["capture"], folders["raster"], folders["matte"], plate, face_of_body, memory)
-        others: list[int] = sorted(set(taught) - set(keyframes))
-        validation: list[int] = []
-        if validating:
-            keyframes, others, validation = set_aside(keyframes, others)
-            split.setdefault("validation", {})[person] = validation
-        pupils[person] = Pupil(cropped, keyframes, others, validation)
-        described[person] = {"betas": fit.betas.tolist(), "camera": camera_to_json(recording.camera),
-                             "fps": recording.fps, "height_m": recording.height_m,
-                             "projection": read_json(folders["raster"] / "raster.json")["projection"],
-                             "height_px": _height_px(pupils[person]), "frames": len(recording)}
-        split["train"][person], split["keyframes"][person] = taught, keyframes
-        split["held_out"][person] = [int(k) for k in frames.held_out]
-    write_json(job.folder / "split.json", split)
-    return pupils, described
-
-
-def _height_px(pupil: Pupil) -> float:
-    """How tall the person is in the picture, median over keyframes."""
-    tall = [int(np.ptp(np.flatnonzero((pupil.frames[k].inside > 0).any(1)))) + 1 for k in pupil.keyframes
-            if pupil.frames[k].inside.any()]
-    return float(np.median(tall)) if tall else 0.0
-
-
-class _Reporter:
-    """metrics.jsonl, TensorBoard where it is installed, and a picture of held-out frames now and then."""
-
-    def __init__(self, job: Job, lesson: Lesson, described: Mapping[str, dict[str, Any]], images: int) -> None:
-        self.job, self.lesson = job, lesson
-        self.pictured = {name: _pictured(described[name]["frames"]) for name in lesson.pupils}
-        self.next_picture_s = FIRST_PICTURE_S
-        self.metrics = job.folder / "metrics.jsonl"
-        kept = [line for line in self.metrics.read_text().splitlines() if json.loads(line)["images"] <= images] \
-            if self.metrics.exists() else []
-        self.metrics.write_text("".join(f"{line}\n" for line in kept))
-        self.board = _tensorboard(job.folder / "tensorboard")
-
-    def __call__(self, state: State, terms: dict[str, float]) -> None:
-        row = {"images": state.images, "seconds": round(state.seconds, 1), **{k: round(v, 6) for k, v in terms.items()}}
-        with self.metrics.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row) + "\n")
-        if self.board:
-            for name, value in terms.items():
-                self.board.add_scalar(f"loss/{name}", value, state.images)
-        done = state.plan.images and state.images >= state.plan.images
-        if state.seconds >= self.next_picture_s or done:
-            self.next_picture_s = state.seconds + PICTURE_EVERY_S
-            self._picture(state)
-        if done and self.board:
-            self.board.close()
-
-    def _picture(self, state: State) -> None:
-        from pipelines.media.images import write_image
-        from pipelines.media.sheets import tile
-
-        shown = []
-        for person, frames in self.pictured.items():
-            for index in frames:
-                shown += _truth_and_rendering(self.lesson, state, self.lesson.pupils[person].frames[index], person)
-        sheet = tile(shown, columns=2 * max(1, min(PICTURED_FRAMES, len(shown) // 2)))
-        write_image(self.job.folder / "progress" / f"{state.images:07d}.jpg", sheet)
-        if self.board:
-            self.board.add_image("held out", sheet, state.images, dataformats="HWC")
-
-
-def _pictured(frame_count: int) -> list[int]:
-    held_out = split_frames(frame_count).held_out
-    picked = np.unique(np.linspace(0, len(held_out) - 1, min(PICTURED_FRAMES, len(held_out))).round().astype(int))
-    return [int(held_out[k]) for k in picked]
-
-
-def _truth_and_rendering(lesson: Lesson, state: State, frame: Any, person: str) -> list[np.ndarray]:
-    """The captured frame and the average network's picture over the clean plate, at most 360 pixels tall."""
-    from pipelines.media.sheets import fit_height
-    from pipelines.training.validation import rendered
-
-    rgb, alpha = rendered(frame, state, person, lesson)
-    share = alpha[..., None]
-    picture = np.round(share * rgb * 255.0 + (1.0 - share) * frame.background).astype(np.uint8)
-    return [fit_height(x, min(len(picture), 360)) for x in (frame.image, picture)]
-
-
-def _tensorboard(folder: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:                         # a GPU machine may have torch alone; metrics.jsonl has the same numbers
-        return None
-    return SummaryWriter(str(folder))
-
-
 def _write_avatar(job: Job, options: TrainOptions, recipe: Recipe, state: State,
                   described: dict[str, dict[str, Any]]) -> None:
     """All that rendering needs: the averaged network and textures, the body, and what is known of the people."""
-    from safetensors.torch import save
-
     from pipelines.body import model
     from pipelines.renderers import renderer_config
     from pipelines.renderers.avatar import SCHEMA
+    from pipelines.training.writing import final_textures, write_body, write_tensors
 
-    # Written by Python, whose error for a full disk can be told from others.
-    textures = {person: _texture_of(state, person, recipe) for person in state.textures}
-    for name, tensors in (("network", state.average.state_dict()), ("textures", textures)):
-        stored = save({k: v.detach().float().cpu().contiguous() for k, v in tensors.items()})
-        (job.folder / f"{name}.safetensors").write_bytes(stored)
-    shutil.copyfile(Path(model.__file__).parent / "assets" / "body.npz", job.folder / "body.npz")
+    write_tensors(job.folder / "network.safetensors", state.average.state_dict())
+    write_tensors(job.folder / "textures.safetensors", final_textures(state, recipe))
+    write_body(job.folder)
     config = renderer_config(options.renderer, recipe.network(recipe.texture_channels))
     write_json(job.folder / "avatar.json", {
         "schema": SCHEMA, "renderer": options.renderer, "config": config,
         "body_version": model.load_body().version, "preset": options.preset, "recipe": asdict(recipe),
         "seed": options.seed, "plan": vars(state.plan), "images": state.images, "seconds": round(state.seconds, 1),
         "people": described})
-
-
-def _texture_of(state: State, person: str, recipe: Recipe) -> torch.Tensor:
-    """The averaged texture (C, S, S) of a person; where it was learned, its gutters hold what lies across the seams."""
-    import torch
-
-    from pipelines.body.model import load_body
-    from pipelines.body.seams import across_seams, tied
-    from pipelines.training.state import final_texture
-
-    texture = final_texture(state, person, recipe).detach().cpu()
-    if person not in state.texture_optimisers:
-        return texture
-    return torch.from_numpy(tied(texture.float().numpy(), across_seams(load_body(), texture.shape[-1])))
-
-
-def _last_picture(folder: Path) -> str:
-    pictures = sorted((folder / "progress").glob("*.jpg"))
-    return f"progress/{pictures[-1].name}" if pictures else "avatar.json"
 
 
 def _budget_minutes(options: TrainOptions, recipe: Recipe) -> float:

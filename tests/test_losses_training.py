@@ -369,10 +369,10 @@ def test_time_left_by_hand() -> None:
 
 
 def test_lessons_know_no_charts_unless_noise_is_to_stay_in_them(person: dict[str, Path], tmp_path: Path) -> None:
-    from pipelines.train import _charts
+    from pipelines.training.gathering import charts_for
 
-    assert _charts(TINY, torch.device("cpu")) is None
-    charts = _charts(dataclasses.replace(TINY, stay_in_chart=True), torch.device("cpu"))
+    assert charts_for(TINY, torch.device("cpu")) is None
+    charts = charts_for(dataclasses.replace(TINY, stay_in_chart=True), torch.device("cpu"))
     assert charts is not None and charts.shape == (TEXTURE_SIZE, TEXTURE_SIZE)
     lesson, state = lesson_and_state(person, tmp_path / "job", grid_noise=0.02)
     guarded: Lesson = dataclasses.replace(lesson, charts=charts)

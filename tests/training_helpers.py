@@ -21,6 +21,7 @@ from pipelines.media.recording import RecordingWriter
 from pipelines.rasterizers.cpu import surface_maps
 from pipelines.training import state as states
 from pipelines.training import step as steps
+from pipelines.training.gathering import gather
 from pipelines.training.recipe import PRESETS
 
 FRAMES, SIZE = 26, 64
@@ -86,8 +87,7 @@ def trained(folder: Path, people: dict[str, dict[str, Path]], progress: Progress
 def lesson_and_state(person: dict[str, Path], folder: Path, renderer: str = "anr",
                      **changes: object) -> tuple[steps.Lesson, states.State]:
     folder.mkdir(exist_ok=True)
-    job = Job(folder, train.TrainOptions(), {f"ada/{k}": v for k, v in person.items()}, Progress())
     recipe = dataclasses.replace(TINY, **changes)    # type: ignore[arg-type]
-    pupils, _ = train._gather(job, ["ada"], recipe.patience > 0)
+    pupils, _ = gather({f"ada/{k}": v for k, v in person.items()}, ["ada"], folder, Progress(), recipe.patience > 0)
     state = states.begin(renderer, ["ada"], recipe, 0, states.Plan(100, 0.0), torch.device("cpu"))
     return steps.Lesson(pupils, recipe, 0, torch.device("cpu"), None, Progress(), folder / "checkpoint.pt"), state
