@@ -52,9 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     session = Session(Console(as_json="--json" in typed, quiet="--quiet" in typed, verbose="--verbose" in typed))
     try:
         with explained_os_errors(Path.cwd()):
-            return _exit_code(
+            code = _exit_code(
                 typer.main.get_command(app)(args=typed, prog_name="anr", standalone_mode=False, obj=session)
             )
+            if code == INTERRUPTED:     # Typer's own answer to a Ctrl-C before the command began, without a word
+                raise Interrupted
+            return code
     except USAGE_ERROR as error:
         told = getattr(error, "format_message", error.__str__)()
         session.console.failure(session.command, told, f"anr {session.command} --help".replace("  ", " "))

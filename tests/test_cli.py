@@ -7,6 +7,7 @@ import fcntl
 import http.client
 import json
 import os
+import subprocess
 import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -513,3 +514,42 @@ def test_an_incomplete_request_is_2_before_any_work(
     answer = anr(*arguments)
     assert answer.code == 2 and says in answer.err
     assert not (Path("workspace", "people", "me", "keypoints")).exists()
+
+
+def run_main(folder: Path, before: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`anr` in a process of its own, as `python -m` starts it, after some lines of Python."""
+    code = f"import os, signal, sys, types\nfrom anrcli.__main__ import main\n{before}\nsys.exit(main())\n"
+    (folder / "started.py").write_text(code)
+    return subprocess.run([sys.executable, "-m", "started", *arguments], cwd=folder, capture_output=True, text=True,
+                          check=False)
+
+
+READING = """
+class Reading:
+    def find_spec(name, path=None, target=None):
+        if name == "anrcli.app":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Reading)
+"""
+HANDLED = """
+def handled():
+    try:
+        exec("raise KeyboardInterrupt")
+    except KeyboardInterrupt:
+        return 130
+import anrcli
+anrcli.app = sys.modules["anrcli.app"] = types.SimpleNamespace(main=handled)
+"""
+
+
+def test_an_interruption_while_the_program_is_read_ends_it_with_one_line(tmp_path: Path) -> None:
+    for arguments in (("status",), ("--json", "status")):
+        done = run_main(tmp_path, READING, *arguments)
+        assert (done.returncode, done.stderr) == (130, "error: Interrupted before anything was done.\n")
+        assert bool(done.stdout) == ("--json" in arguments)
+    assert json.loads(done.stdout)["error"]["message"] == "Interrupted before anything was done."
+
+
+def test_an_interruption_that_was_handled_keeps_its_exit_code(tmp_path: Path) -> None:
+    """CPython remembers one that fell into an exec(), and would end with -2."""
+    assert run_main(tmp_path, HANDLED).returncode == 130
