@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anrcli.app import main
+from anrcli.commands.clean import old_folders
 from pipelines.body.model import Body, betas_for_height, load_body, pose_sequence
 from pipelines.core.errors import AnrError, UsageError
 from pipelines.core.records import BodyFit, Motion
 from pipelines.core.stage import Job, Progress
 from pipelines.core.storage import camera_to_json, write_fit
+from pipelines.core.workspace import Workspace, commit, writing
 from pipelines.export import FILE, STAGE, ExportOptions, check, deliver, run
 from pipelines.geometry.cameras import camera_from_fov
 from pipelines.geometry.rotations import rotation_from_vector, vector_from_rotation
@@ -218,3 +220,24 @@ def test_the_command_has_its_exit_codes(tmp_path: Path, capsys: pytest.CaptureFi
     told = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert told["command"] == "export" and not told["ok"] and "zed" in told["error"]["message"]
     assert STAGE.inputs == ("capture", "fit") and not STAGE.keeps_options
+
+
+def test_cleaning_removes_exports_of_fits_that_are_no_longer_the_newest(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    workspace.create()
+
+    def made(stage: str, folder: str, content: str, inputs: dict[str, str]) -> str:
+        made_from = {"schema": 1, "stage": stage, "stage_version": 1, "options": {"content": content}, "inputs": inputs}
+        with writing(workspace.person_place("ada", folder), made_from, resumable=False) as partial:
+            (partial / "file").write_text(content)
+            return commit(partial, {"made_from": made_from, "recorded": {}, "figures": {}, "outputs": {}, "facts": {},
+                                    "seconds": 0.0}).digest
+
+    capture, old = made("capture", "capture", "a", {}), made("fit", "fit", "old", {})
+    made("export", "exports", "of the old fit", {"capture": capture, "fit": old})
+    assert old_folders(workspace, interrupted=False) == []
+    new = made("fit", "fit", "new", {})
+    made("export", "exports", "at 24", {"capture": capture, "fit": new})
+    made("export", "exports", "at 30", {"capture": capture, "fit": new})
+    place = tmp_path / "workspace" / "people" / "ada"
+    assert old_folders(workspace, interrupted=False) == [place / "fit" / "v001", place / "exports" / "v001"]

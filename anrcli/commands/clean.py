@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from anrcli.commands.command import Command, Parameter, Report
-from pipelines.chain import AVATAR_STAGES, PERSON_STAGES
+from pipelines.chain import AVATAR_STAGES, EXPORT_STAGES, PERSON_STAGES
 from pipelines.core.errors import explained_os_errors
 from pipelines.core.stage import Progress, Stage
 from pipelines.core.workspace import Workspace, newest_version, partial_folders, versions
@@ -58,6 +58,13 @@ def old_folders(workspace: Workspace, interrupted: bool) -> list[Path]:
     for person in workspace.people():
         for stage in PERSON_STAGES:
             found += _old_of(workspace.person_place(person, _folder(stage)), stage, interrupted)
+        for stage in EXPORT_STAGES:     # each is a request of its own, old when what it tells of is
+            place = workspace.person_place(person, _folder(stage))
+            now = {name: newest_version(workspace.person_place(person, name)) for name in stage.inputs}
+            found += [version.folder for version in versions(place)
+                      if any(made and version.made_from["inputs"].get(name) != made.digest
+                             for name, made in now.items())]
+            found += partial_folders(place)
     for avatar in workspace.avatars():
         model = newest_version(workspace.avatar_place(avatar, "train"))
         for stage in AVATAR_STAGES:
