@@ -40,7 +40,6 @@ CANDIDATES = 2000                       # longer recordings are thinned out even
 CHOICE = 4                              # ... or to so many times the number of keyframes
 GAP_SHARE = 0.3                         # of the mean distance between keyframes: how close two may come
 TIE = 0.01                              # gains that differ by less than this share are the same; the sharpest wins
-SOMEBODY, FULL = 0.5, 0.98              # alpha from which a pixel is somebody; share of the picture that is too much
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,8 @@ def run(job: Job) -> Outcome:
     recording, fit = Recording(job.inputs["capture"]), read_fit(job.inputs["fit"] / "fit.npz")
     train = split_frames(len(fit.frame_index)).train
     usable = usable_frames(job, recording.camera.height, recording.camera.width, fit, train)
-    added, dropped = (frame_numbers(text, len(fit.frame_index)) for text in (job.options.add, job.options.drop))
-    refuse_unusable(added, dropped, train, usable)
+    added, dropped = frame_numbers(job.options.add), frame_numbers(job.options.drop)
+    refuse_unusable(added, dropped, len(fit.frame_index), train, usable)
     usable = usable[~np.isin(usable, dropped)]
     count = keyframe_count(job.options.count, len(train), len(usable), len(added))
     if count >= LIMIT * len(train):
@@ -88,6 +87,8 @@ def run(job: Job) -> Outcome:
 def usable_frames(job: Job, height: int, width: int, fit: BodyFit, train: np.ndarray) -> np.ndarray:
     """Training frames with a trusted fit and somebody in the matte; AnrError where there are none, or where mattes are
     of another size than the recording; a warning of mattes that are full."""
+    from pipelines.media.images import FULL
+
     folder = job.inputs["matte"] / "alpha"
     trusted = train[fit.ok[train]]
     shares = np.array(list(_side_by_side(lambda k: matte_share(folder / f"{k:05d}.png", (height, width)), trusted)))
@@ -105,30 +106,33 @@ def usable_frames(job: Job, height: int, width: int, fit: BodyFit, train: np.nda
 
 def matte_share(matte: Path, size: tuple[int, int]) -> float:
     """Which share of the picture is somebody; AnrError where the matte is not of size (height, width)."""
-    from pipelines.media.images import read_alpha
+    from pipelines.media.images import person_share, read_alpha
 
     alpha = read_alpha(matte)
     if alpha.shape != size:
-        raise AnrError(f"The matte {matte.name} is {alpha.shape[1]}x{alpha.shape[0]} pixels, the recording "
-                       f"{size[1]}x{size[0]}.", hint="Run `anr matte` again.")
-    return float((alpha > SOMEBODY).mean())
+        raise AnrError(f"{matte} is {alpha.shape[1]}x{alpha.shape[0]} pixels, the recording {size[1]}x{size[0]}.",
+                       hint="Delete that version folder and run `anr matte` again.")
+    return person_share(alpha)
 
 
-def frame_numbers(text: str, total: int) -> list[int]:
-    """`12,40` as numbers, each once, in the order given; AnrError where one is no frame of the recording."""
+def frame_numbers(text: str) -> list[int]:
+    """`12,40` as numbers, each once, in the order given; AnrError where one is none."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    wrong = [part for part in parts if not part.isdecimal() or int(part) >= total]
+    wrong = [part for part in parts if not part.isdecimal()]
     if wrong:
-        raise AnrError(f"{wrong[0]} is not a frame of this recording, which has 0 to {total - 1}.",
+        raise AnrError(f"{wrong[0]!r} is not the number of a frame.",
                        hint="Frames are given by number, with commas: --add 12,40,41.")
     return list(dict.fromkeys(int(part) for part in parts))
 
 
-def refuse_unusable(added: list[int], dropped: list[int], train: np.ndarray, usable: np.ndarray) -> None:
-    """AnrError for a frame that cannot teach: held out, without a trusted fit or without anybody in it."""
+def refuse_unusable(added: list[int], dropped: list[int], total: int, train: np.ndarray, usable: np.ndarray) -> None:
+    """AnrError for a frame beyond the recording's `total`, and for an added one that cannot teach: held out, without a
+    trusted fit or without anybody in it."""
+    beyond = [frame for frame in [*added, *dropped] if frame >= total]
+    if beyond:
+        raise AnrError(f"{beyond[0]} is not a frame of this recording, which has 0 to {total - 1}.",
+                       hint="The fit's overlay and the pictures in the capture's `color` folder tell the numbers.")
     for frame in added:
-        if frame in dropped:
-            raise AnrError(f"Frame {frame} is both added and dropped.", hint="Leave it out of one of them.")
         if frame not in train:
             raise AnrError(f"Frame {frame} is held out (or beside a held-out frame), so it must not teach.",
                            hint="Choose another one; nothing can be measured on frames that were learned.")
@@ -142,11 +146,6 @@ def keyframe_count(asked: int, training: int, usable: int, added: int = 0) -> in
 
     usable  training frames that may be chosen; added  how many the person named; they count
     """
-    if asked < 0:
-        raise AnrError(f"{asked} keyframes asked for.", hint="Use --count with a number above 0, or leave it away.")
-    if asked and added > asked:
-        raise AnrError(f"{added} frames are to be added, but only {asked} keyframes asked for.",
-                       hint=f"Pass --count {added} or more, or leave --count away.")
     if asked > usable or usable == 0:
         raise AnrError(f"{asked or FEWEST} keyframes asked for, but {usable} of the {training} training frames can be "
                        "one (a fit to trust, somebody in the matte, not dropped).",
@@ -222,9 +221,19 @@ def _rounded(shares: Sequence[float]) -> list[float]:
 
 
 def check(options: KeyframeOptions) -> None:
-    """AnrError for a measure that there is not."""
+    """AnrError for a measure that there is not, and for numbers that are none or contradict each other."""
     if options.measure not in MEASURES:
         raise AnrError(f"--measure {options.measure} is not known.", hint=f"Choose one of {', '.join(MEASURES)}.")
+    if options.count < 0:
+        raise AnrError(f"{options.count} keyframes asked for.", hint="Use --count with a number above 0, or 0 for 8 %.")
+    added, dropped = frame_numbers(options.add), frame_numbers(options.drop)
+    if options.count and len(added) > options.count:
+        raise AnrError(f"{len(added)} frames are to be added, but only {options.count} keyframes asked for.",
+                       hint=f"Pass --count {len(added)} or more, or --count 0.")
+    both = [frame for frame in added if frame in dropped]
+    if both:
+        raise AnrError(f"Frame {both[0]} is both added and dropped.",
+                       hint='Leave it out of one of them; --add "" and --drop "" forget what an earlier command said.')
 
 
 def _estimate_s(inputs: Mapping[str, Path], options: Any) -> float:

@@ -89,8 +89,6 @@ class Task:
 def run(job: Job) -> Outcome:
     from pipelines.matting.workers import workers
 
-    if not 0.001 <= job.options.band <= 0.2:
-        raise AnrError(f"A band of {job.options.band} m makes no matte.", hint="Try --band 0.012.")
     for name in ("alpha", "edge", "uncertain", DRAFTS):
         (job.folder / name).mkdir(exist_ok=True)
     tasks = tasks_of(job)
@@ -113,6 +111,16 @@ def run(job: Job) -> Outcome:
         if values:
             figures[name] = float(np.mean(values))
     return Outcome(figures, {"sheet": "qa.png"})
+
+
+def check_options(options: MatteOptions) -> None:
+    """AnrError for a band no outline lies in, and a folder of mattes that is none."""
+    from pipelines.matting.given import files_of
+
+    if not 0.001 <= options.band <= 0.2:
+        raise AnrError(f"A band of {options.band} m makes no matte.", hint="Take 0.001 to 0.2; usual is --band 0.012.")
+    if options.mattes:
+        files_of(Path(options.mattes))
 
 
 def tasks_of(job: Job) -> list[Task]:
@@ -153,7 +161,7 @@ def surveyed(job: Job, tasks: list[Task]) -> list[Task]:
 def _take_given(job: Job, tasks: list[Task]) -> None:
     """Writes mattes made elsewhere as drafts."""
     from pipelines.matting.given import check_shares, given_mattes, read_given
-    from pipelines.media.images import write_alpha
+    from pipelines.media.images import person_share, write_alpha
 
     folder = Path(job.options.mattes)
     files = given_mattes(folder, len(tasks))
@@ -161,7 +169,7 @@ def _take_given(job: Job, tasks: list[Task]) -> None:
     shares = []
     for task, path in zip(tasks, files):
         alpha = read_given(path, camera.width, camera.height)
-        shares.append(float(alpha.mean()))
+        shares.append(person_share(alpha))
         write_alpha(job.folder / DRAFTS / task.name, alpha)
     for text in check_shares(np.array(shares), folder):
         job.progress.warn(text)
@@ -379,4 +387,4 @@ def _estimate_s(inputs: Mapping[str, Path], options: MatteOptions) -> float:
 
 
 STAGE = Stage(name="matte", version=2, doing="Cutting the person out", Options=MatteOptions, run=run,
-              inputs=("capture", "keypoints", "fit", "raster"), estimate_s=_estimate_s)
+              inputs=("capture", "keypoints", "fit", "raster"), check=check_options, estimate_s=_estimate_s)

@@ -135,7 +135,7 @@ def test_even_the_worst_maps_fit_the_room_kept_for_them() -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AnrError, match=r"00007.maps is missing.*anr raster"):
+    with pytest.raises(AnrError, match=r"00007.maps is missing.*Delete that version folder and run `anr raster` again"):
         read_maps(tmp_path / "00007.maps")
 
 

@@ -15,7 +15,7 @@ from pipelines.core.records import BodyFit, Camera, Frame
 from pipelines.core.stage import Job, Progress
 from pipelines.core.storage import write_fit
 from pipelines.geometry.cameras import camera_from_fov, project
-from pipelines.matte import STAGE, MatteOptions
+from pipelines.matte import STAGE, MatteOptions, check_options
 from pipelines.matting.body import NO_REGION, distance_to_body, main_part
 from pipelines.matting.closed_form import closed_form_alpha, person_alpha
 from pipelines.matting.evidence import View, opinion_of
@@ -315,9 +315,12 @@ def test_two_processes_give_the_mattes_of_one_and_keyframes_follow(
     assert (keyframes / outcome.outputs["sheet"]).exists()
 
 
-def test_a_band_of_nothing_is_refused(drawn: Job) -> None:
-    with pytest.raises(AnrError, match=r"0\.5 m.*--band"):
-        STAGE.run(replace(drawn, options=MatteOptions(band=0.5)))
+def test_a_band_of_nothing_and_a_folder_that_is_none_are_refused_before_any_work(tmp_path: Path) -> None:
+    for band in (0.0, -1.0, 0.5, float("nan")):
+        with pytest.raises(AnrError, match=rf"A band of {band} m.*--band"):
+            check_options(MatteOptions(band=band))
+    with pytest.raises(AnrError, match=r'nowhere is no folder of mattes.*--mattes "" makes mattes again'):
+        check_options(MatteOptions(mattes=str(tmp_path / "nowhere")))
 
 
 def test_mattes_made_elsewhere_are_taken_as_they_are_with_their_own_edge_colours(drawn: Job, tmp_path: Path) -> None:
@@ -344,6 +347,17 @@ def test_mattes_made_elsewhere_are_taken_as_they_are_with_their_own_edge_colours
     assert outcome.figures["truth_iou"] > 0.99
     assert any("1 of 6 mattes are empty: frames 5" in text for text in drawn.progress.said)
     assert not (drawn.folder / "drafts").exists()
+
+
+def test_given_mattes_whose_white_is_one_level_are_refused(drawn: Job, tmp_path: Path) -> None:
+    import cv2
+
+    (tmp_path / "given").mkdir()
+    for k in range(6):
+        one_level = soft_disc((200, 200), (100, 100), 50, 1).round().astype(np.uint8)
+        cv2.imwrite(str(tmp_path / "given" / f"{k}.png"), one_level)
+    with pytest.raises(AnrError, match=r"All 6 mattes of .* are empty\. White \(255, in 16-bit files 65535\)"):
+        STAGE.run(replace(drawn, options=MatteOptions(mattes=str(tmp_path / "given"))))
 
 
 def test_given_mattes_of_another_size_are_refused(drawn: Job, tmp_path: Path) -> None:

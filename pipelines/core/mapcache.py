@@ -26,8 +26,7 @@ DEPTH_STEP_M = 1e-4                     # between depth codes; wider where a bod
 FEW_PIXELS = 1 << 16                    # below this another thread costs more than it takes off
 LARGEST_FACE = 0xFFFE
 LARGEST_SIDE = 0xFFFF
-MISSING = "Run `anr raster` again; `anr status --verify` finds damage."
-DAMAGED = "Delete that version folder and run `anr raster` again."
+REMEDY = "Delete that version folder and run `anr raster` again; `anr status --verify` finds damage."
 
 
 def write_maps(path: Path, maps: SurfaceMaps) -> int:
@@ -42,11 +41,11 @@ def read_maps(path: Path) -> SurfaceMaps:
     try:
         stored = path.read_bytes()
     except FileNotFoundError:
-        raise AnrError(f"{path} is missing.", hint=MISSING) from None
+        raise AnrError(f"{path} is missing.", hint=REMEDY) from None
     try:
         return maps_from_bytes(stored)
     except (struct.error, ValueError) as error:
-        raise AnrError(f"{path} is damaged: {error}.", hint=DAMAGED) from None
+        raise AnrError(f"{path} is damaged: {error}.", hint=REMEDY) from None
 
 
 def maps_to_bytes(maps: SurfaceMaps) -> bytes:

@@ -16,7 +16,7 @@ import numpy as np
 from pipelines.core.errors import AnrError
 from pipelines.core.records import BodyFit, Camera
 
-MISSING = "Run the command again; `anr status --verify` finds damage."
+MISSING = "Delete that version folder and run again; `anr status --verify` finds damage."
 DAMAGED = "Delete that version folder and run again."
 
 

@@ -9,8 +9,10 @@ import numpy as np
 
 from pipelines.core.errors import AnrError
 from pipelines.core.ranges import ranges
+from pipelines.media.images import FULL
 
 NUMBER = re.compile(r"(\d+)(?!.*\d)")   # the last number of a name
+EMPTY = 1e-4                            # share of the picture below which nobody is in a matte
 COLOURLESS = 3                          # levels that the channels of a grey picture may differ by
 
 
@@ -19,11 +21,7 @@ def given_mattes(folder: Path, frames: int) -> list[Path]:
 
     AnrError where the folder is missing or holds more or fewer pictures.
     """
-    if not folder.is_dir():
-        raise AnrError(f"{folder} is no folder of mattes.", hint="--mattes wants a folder of PNG files, one per frame.")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".png")
-    if not files:
-        raise AnrError(f"{folder} holds no PNG files.", hint="--mattes wants a folder of PNG files, one per frame.")
+    files = files_of(folder)
     by_number = numbered(files)
     first = min(by_number, default=0)
     if by_number and first in (0, 1) and len(files) != frames:
@@ -35,6 +33,17 @@ def given_mattes(folder: Path, frames: int) -> list[Path]:
         raise AnrError(f"{folder} has {len(files)} mattes, but the capture has {frames} frames.",
                        hint="Give one PNG per captured frame, named by its number or in the order of the frames.")
     return [by_number[key] for key in sorted(by_number)] if len(by_number) == frames else files
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The PNG files of a folder in the order of their names; AnrError where there are none."""
+    hint = '--mattes wants a folder of PNG files, one per frame; --mattes "" makes mattes again.'
+    if not folder.is_dir():
+        raise AnrError(f"{folder} is no folder of mattes.", hint=hint)
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".png")
+    if not files:
+        raise AnrError(f"{folder} holds no PNG files.", hint=hint)
+    return files
 
 
 def numbered(files: list[Path]) -> dict[int, Path]:
@@ -69,12 +78,15 @@ def read_given(path: Path, width: int, height: int) -> np.ndarray:
 
 
 def check_shares(shares: np.ndarray, folder: Path) -> list[str]:
-    """What is worth a warning about how much of each picture (F,) is the person; AnrError where no frame is a matte."""
-    empty, full = shares < 1e-4, shares > 0.98
+    """What is worth a warning about how much of each picture (F,) is the person; AnrError where no frame is a matte.
+
+    shares  of pixels that are more the person than not: white that is 1 of 255, or 255 of 65535, counts as black
+    """
+    empty, full = shares < EMPTY, shares > FULL
     if (empty | full).all():
         which = "empty" if empty.all() else "full (all white)" if full.all() else "empty or full"
         raise AnrError(f"All {len(shares)} mattes of {folder} are {which}.",
-                       hint="White is the person, black the background; 16-bit files must use the whole range.")
+                       hint="White (255, in 16-bit files 65535) is the person, black the background.")
     said = []
     for name, rows in (("empty", empty), ("full", full)):
         if rows.any():

@@ -10,6 +10,7 @@ from pipelines.core.errors import AnrError
 
 BEST_QUALITY = 95                       # of JPEG
 QUALITIES = (95, 93, 91, 89, 87, 85, 82, 79, 75, 70, 65, 60)    # tried in this order until a picture is small enough
+FULL = 0.98                             # share of the picture from which a matte shows no outline of anybody
 MM = 1000.0                             # depth units per metre
 
 
@@ -85,18 +86,24 @@ def _depth_form(depth_m: np.ndarray, units_per_m: float) -> tuple[np.ndarray, li
 
 
 def read_alpha(path: Path) -> np.ndarray:
-    """(H, W) float32 in 0..1."""
+    """(H, W) float32 in 0..1; AnrError where a stage's file is missing or damaged."""
     import cv2
 
-    raw = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    raw = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.exists() else None
     if raw is None:
-        raise AnrError(f"{path} is not a matte that can be read.", hint="Mattes are 8-bit grey PNG files.")
+        raise AnrError(f"{path} is {'damaged' if path.exists() else 'missing'}.",
+                       hint="Delete that version folder and run the command again; `anr status --verify` finds damage.")
     return raw.astype(np.float32) / 255.0
 
 
 def shows_somebody(matte: Path) -> bool:
-    """Whether a stored matte has anybody in it."""
-    return bool((read_alpha(matte) > 0.5).any())
+    """Whether a stored matte has anybody in it, and is not full."""
+    return 0 < person_share(read_alpha(matte)) <= FULL
+
+
+def person_share(alpha: np.ndarray) -> float:
+    """Which share of a matte (H, W) is more somebody than not."""
+    return float((alpha > 0.5).mean())
 
 
 def write_alpha(path: Path, alpha: np.ndarray) -> None:
