@@ -166,6 +166,6 @@ def test_mattes_that_are_all_empty_or_full_are_told_apart(person: dict[str, Path
 
 def test_a_matte_of_another_size_is_named_with_both_sizes(person: dict[str, Path], tmp_path: Path) -> None:
     set_alpha(person, TRAIN[3], np.ones((SIZE // 2, SIZE)))
-    with pytest.raises(AnrError, match=rf"{TRAIN[3]:05d}\.png is {SIZE}x{SIZE // 2} pixels, the recording {SIZE}x{SIZE}.*"
-                                       "Delete that version folder and run `anr matte` again"):
+    with pytest.raises(AnrError, match=rf"{TRAIN[3]:05d}\.png is {SIZE}x{SIZE // 2} pixels, the recording "
+                                       rf"{SIZE}x{SIZE}\. Delete that version folder and run `anr matte` again"):
         choose(person, tmp_path / "out")
