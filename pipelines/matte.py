@@ -26,7 +26,7 @@ from pipelines.core.errors import AnrError
 from pipelines.core.mapcache import read_maps
 from pipelines.core.options import option
 from pipelines.core.stage import Job, Outcome, Stage
-from pipelines.core.storage import read_fit, read_json, read_npz
+from pipelines.core.storage import read_fit, read_json, read_npz, write_npz
 
 if TYPE_CHECKING:
     from pipelines.core.records import SurfaceMaps
@@ -152,9 +152,9 @@ def surveyed(job: Job, tasks: list[Task]) -> list[Task]:
         tasks = [replace(task, reach_m=reach_m) for task in tasks]
     if job.options.plate:
         ground = survey_ground(tasks)
-        np.savez(job.folder / DRAFTS / GROUND_FILE, colour=ground.colour, spread=ground.spread)
+        write_npz(job.folder / DRAFTS / GROUND_FILE, colour=ground.colour, spread=ground.spread)
     if not job.options.keep_all and not job.options.fast:
-        np.savez(job.folder / DRAFTS / LOOKS_FILE, **vars(survey_looks(tasks)))
+        write_npz(job.folder / DRAFTS / LOOKS_FILE, **vars(survey_looks(tasks)))
     return tasks
 
 

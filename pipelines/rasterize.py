@@ -100,7 +100,7 @@ def check_room(job: Job, wanted: float, frames: int) -> None:
     free = shutil.disk_usage(job.folder).free
     told = f"The maps of {frames} frames take about {in_bytes(wanted)}"
     if free < wanted + KEPT_FREE_BYTES:
-        raise AnrError(f"{told}, but only {in_bytes(free)} are free on the disk.",
+        raise AnrError(f"{told}, and {in_bytes(KEPT_FREE_BYTES)} should stay free; {in_bytes(free)} are free.",
                        hint="Free some space (`anr clean` removes old versions), or choose another --workspace.")
     job.progress.note(f"{told} of {in_bytes(free)} free.")
 

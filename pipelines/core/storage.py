@@ -53,6 +53,13 @@ def read_npz(path: Path, names: Iterable[str] = ()) -> dict[str, np.ndarray]:
     return arrays
 
 
+def write_npz(path: Path, **arrays: np.ndarray) -> None:
+    """Packed in memory first: on a full disk an archive that numpy writes into a file complains a second time."""
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)
+    path.write_bytes(packed.getvalue())
+
+
 def camera_to_json(camera: Camera) -> dict[str, Any]:
     plain = {**asdict(camera)}
     return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in plain.items()}
@@ -67,7 +74,7 @@ def camera_from_json(value: dict[str, Any]) -> Camera:
 def write_fit(path: Path, fit: BodyFit, vertices_m: np.ndarray | None = None) -> None:
     """Writes `fit.npz`; with `vertices_m` (F, V, 3), metres in the camera's frame, for programs without our body."""
     more = {} if vertices_m is None else {"vertices_m": vertices_m.astype(np.float32)}
-    np.savez_compressed(path, **{f.name: getattr(fit, f.name) for f in fields(fit)}, **more)
+    write_npz(path, **{f.name: getattr(fit, f.name) for f in fields(fit)}, **more)
 
 
 def read_fit(path: Path) -> BodyFit:
