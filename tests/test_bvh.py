@@ -145,6 +145,12 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_bvh(tmp_path)
 
 
+def test_what_a_terminal_would_obey_is_not_repeated() -> None:
+    with pytest.raises(AnrError) as caught:
+        parse_bvh("\x1b[2J\x07 HIERARCHY\n")
+    assert caught.value.message == "motion.bvh is malformed: line 1: expected HIERARCHY, found '?[2J?'."
+
+
 def test_deep_nesting_neither_overflows_nor_hangs() -> None:
     deep = "HIERARCHY\nROOT a\n{\nOFFSET 0 0 0\n" + "JOINT b\n{\nOFFSET 0 0 0\n" * 50_000
     with pytest.raises(AnrError, match="more than 2000 joints"):

@@ -26,7 +26,7 @@ from pipelines.chain import STAGES
 from pipelines.chain import Request as ChainRequest
 from pipelines.core.errors import AnrError
 from pipelines.core.records import Camera, Footage, Frame
-from pipelines.core.workspace import Workspace
+from pipelines.core.workspace import Workspace, commit, writing
 from pipelines.metrics.weights import fetch_weights
 from pipelines.sources import Request
 
@@ -284,6 +284,18 @@ def test_an_unknown_person_is_named_with_those_there_are(anr: Any, noise: Path) 
                       ["fit", "--person", "bob"], ["eval", "--person", "bob"]):  # fmt: skip
         answer = anr(*arguments)
         assert answer.code == 3 and "'bob'" in answer.err and "there is ada" in answer.err
+
+
+def test_a_model_without_its_recordings_names_whom_it_knows(anr: Any, tmp_path: Path) -> None:
+    made_from = {"schema": 1, "stage": "train", "stage_version": 1, "options": {},
+                 "inputs": {"ada/capture": "", "ben/capture": ""}}
+    workspace = Workspace(tmp_path / "workspace")
+    workspace.create()
+    with writing(workspace.avatar_place("main", "train"), made_from, resumable=False) as folder:
+        commit(folder, {"made_from": made_from})
+    for arguments in (("render", "--orbit", "--person", "bob"), ("tryon", "--face", "ada", "--shirt", "bob")):
+        answer = anr(*arguments)
+        assert answer.code == 3 and "'bob'" in answer.err and "there is ada, ben" in answer.err, answer
 
 
 def test_nobody_in_the_clip_names_how_many_frames_were_searched(anr: Any, noise: Path, tmp_path: Path) -> None:

@@ -152,8 +152,9 @@ def test_missing_joint_maps_and_joints_are_named(shared_data: Path, tmp_path: Pa
     bvh = read_bvh(shared_data / "bvh" / "mixamo_freebvh.bvh")
     with pytest.raises(AnrError, match=r"names 'Knie' for knee\.L, but the motion has no such joint; it has: mix"):
         match_joints(bvh, {"knee.L": "Knie"})
-    with pytest.raises(AnrError, match="One joint of this skeleton is taken for two parts"):
+    with pytest.raises(AnrError, match=r"'mixamorig:RightLeg' is taken for knee\.L and for knee\.R") as caught:
         match_joints(bvh, {"knee.L": "mixamorig:RightLeg"})
+    assert "--joint-map" in caught.value.hint and "hip.L=mixamorig:LeftUpLeg" in caught.value.hint
 
 
 @settings(max_examples=60, deadline=None)

@@ -171,11 +171,20 @@ def test_a_bad_path_is_named_by_line_or_key(tmp_path: Path, text: str, message: 
     ({"replay": True, "camera": "a.json"}, "--camera cannot be had"),
     ({"orbit": True, "camera": "a.json"}, "so does --orbit"),
     ({"camera": "nowhere.json"}, "nowhere.json cannot be read"),
+    ({"orbit": True, "view_deg": float("nan")}, "--view-deg nan is no direction"),
 ])
 def test_cameras_that_contradict_are_refused(options: dict, message: str) -> None:
     with pytest.raises((AnrError, UsageError)) as caught:
         check(PlaybackOptions(**options))
     assert message in caught.value.message and caught.value.hint
+
+
+def test_a_path_of_hours_is_refused_before_its_poses_are_made(tmp_path: Path) -> None:
+    (tmp_path / "path.json").write_text('{"keys": [{"time_s": 0}, {"time_s": 36000}]}')
+    with pytest.raises(AnrError, match="A motion of 864000 frames is too long; 100000 can be rendered") as caught:
+        check(PlaybackOptions(camera=str(tmp_path / "path.json")))
+    assert "shorter" in caught.value.hint
+    check(PlaybackOptions(camera=str(tmp_path / "path.json"), fps=2.0))
 
 
 def test_a_camera_path_alone_films_somebody_who_stands(tmp_path: Path) -> None:

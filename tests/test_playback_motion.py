@@ -147,7 +147,7 @@ def test_a_motion_of_no_length_is_refused(wave: Path, tmp_path: Path, text: str,
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"trim": "7:9"}, "--trim 7:9 holds no frame: wave.bvh lasts 2.05 s"),
-    ({"loop": 1000, "fps": 60.0}, "a motion of 123000 frames is too long; 100000 can"),
+    ({"loop": 1000, "fps": 60.0}, "A motion of 123000 frames is too long; 100000 can"),
     ({"joint_map": "nowhere.json"}, "There is no joint map nowhere.json"), ({"replay": True}, "Only one of")])
 def test_what_cannot_be_performed_is_refused_before_any_work(wave: Path, options: dict, message: str) -> None:
     with pytest.raises((AnrError, UsageError)) as caught:

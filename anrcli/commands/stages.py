@@ -198,7 +198,8 @@ def _not_in_model(workspace: Workspace, request: Request, person: str, in_model:
         names = " ".join(f"--person {each}" for each in sorted({*in_model, person}))
         return AnrError(f"The model {request.avatar!r} does not know {person!r}; it knows {', '.join(in_model)}.",
                         hint=f"Train it on everybody: anr train --avatar {request.avatar} {names}")
-    there = f"there is {', '.join(workspace.people())}" if workspace.people() else "nobody is there yet"
+    known = sorted({*workspace.people(), *in_model})     # a model may come without its recordings
+    there = f"there is {', '.join(known)}" if known else "nobody is there yet"
     return AnrError(
         f"There is no {person!r} in the workspace {workspace.root}; {there}.",
         hint=f"Record them with `anr capture --source YOUR_CLIP.mp4 --person {person}`, or name somebody else.",

@@ -249,6 +249,8 @@ def _number(word: str, line: int) -> float:
 
 
 def _short(word: str) -> str:
+    """A word as a message may show it: not long, and nothing in it that a terminal would obey."""
+    word = "".join(letter if letter.isprintable() else "?" for letter in word[:41])
     return word if len(word) <= 40 else word[:37] + "..."
 
 

@@ -79,9 +79,7 @@ def match_joints(bvh: BvhFile, mended: Mapping[str, str] | None = None) -> Joint
         named = ", ".join(bvh.joint_names[:12]) + (", ..." if len(bvh.joint_names) > 12 else "")
         raise AnrError(f"This skeleton has no joint that is known as {', '.join(missing)}; it has: {named}.",
                        hint='Say which joint is which in a file for --joint-map: {"knee.L": "NAME OF THE JOINT", ...}.')
-    if len({joints[f"{part}.{side}"] for part in NEEDED for side in SIDES}) < len(NEEDED) * len(SIDES):
-        raise AnrError(f"One joint of this skeleton is taken for two parts: {_described(joints, bvh)}.",
-                       hint="Mend it in a file for --joint-map.")
+    _check_distinct(joints, bvh)
     joints.setdefault("hips", _common_ancestor(bvh, joints["hip.L"], joints["hip.R"]))
     chest = _common_ancestor(bvh, joints["shoulder.L"], joints["shoulder.R"])
     spine = tuple(_path(bvh, joints["hips"], chest)) or (joints["hips"],)
@@ -97,6 +95,16 @@ def match_joints(bvh: BvhFile, mended: Mapping[str, str] | None = None) -> Joint
 
 def _missing(joints: Mapping[str, int]) -> list[str]:
     return [f"{part}.{side}" for part in NEEDED for side in SIDES if f"{part}.{side}" not in joints]
+
+
+def _check_distinct(joints: Mapping[str, int], bvh: BvhFile) -> None:
+    """AnrError for a joint that is taken for two parts of the limbs."""
+    taken: dict[int, str] = {}
+    for part in (f"{part}.{side}" for side in SIDES for part in NEEDED):
+        if joints[part] in taken:
+            raise AnrError(f"{bvh.joint_names[joints[part]]!r} is taken for {taken[joints[part]]} and for {part}.",
+                           hint="Say which joint is which in a file for --joint-map: " + _described(joints, bvh))
+        taken[joints[part]] = part
 
 
 def _described(joints: Mapping[str, int], bvh: BvhFile) -> str:

@@ -22,10 +22,16 @@ def seconds_expected(options: PlaybackOptions, captured_frames: int, height: int
     elif way == "motion":
         frames = motion_frames(options)
     elif way == STAND:
-        from pipelines.playback.camera_path import read_camera_path
-
-        frames = read_camera_path(Path(options.camera)).seconds * (options.fps or 24.0)
+        frames = standing_frames(options)
     return LOADING_S + frames * (PER_FRAME_S + PER_PIXEL_S * pixels)
+
+
+def standing_frames(options: PlaybackOptions) -> float:
+    """How many frames somebody stands before a --camera path."""
+    from pipelines.playback.camera_path import read_camera_path
+    from pipelines.playback.shots import ORBIT_FPS
+
+    return read_camera_path(Path(options.camera)).seconds * (options.fps or ORBIT_FPS)
 
 
 def motion_frames(options: PlaybackOptions) -> float:

@@ -149,7 +149,7 @@ def _check_editing(options: PlaybackOptions) -> None:
         if start_s >= bvh.frame_count / bvh.fps:
             raise AnrError(f"--trim {options.trim} holds no frame: {Path(options.motion).name} lasts "
                            f"{bvh.frame_count / bvh.fps:.2f} s.", hint="Choose within it, in seconds.")
-    if options.loop > 1 or options.speed < 1 or options.fps:
+    if options.motion and (options.loop > 1 or options.speed < 1 or options.fps):
         _check_length(options)
     if options.joint_map:
         from pipelines.motion.jointmap import read_joint_map
@@ -160,17 +160,19 @@ def _check_editing(options: PlaybackOptions) -> None:
 def _check_length(options: PlaybackOptions) -> None:
     """Poses are held in memory all at once, some 6 kB a frame."""
     from pipelines.motion.retarget import MOST_FRAMES
-    from pipelines.playback.estimate import motion_frames
+    from pipelines.playback.estimate import motion_frames, standing_frames
 
-    frames = motion_frames(options) if options.motion else 0
+    frames = motion_frames(options) if options.motion else standing_frames(options)
     if frames > MOST_FRAMES:
-        raise AnrError(f"Edited like that, a motion of {frames:.0f} frames is too long; {MOST_FRAMES} can be rendered "
-                       "at once.", hint="Repeat it less often, or repeat the finished video.")
+        raise AnrError(f"A motion of {frames:.0f} frames is too long; {MOST_FRAMES} can be rendered at once.",
+                       hint="Make it shorter or repeat it less often; a finished video can be repeated.")
 
 
 def _check_camera(options: PlaybackOptions) -> None:
     if options.view and options.view not in VIEWS:
         raise AnrError(f"--view {options.view} is not known.", hint=f"Use {', '.join(VIEWS)}, or --view-deg.")
+    if not abs(options.view_deg) <= 36000:
+        raise AnrError(f"--view-deg {options.view_deg:g} is no direction.", hint="Use 0 to 360.")
     for flag in ("view", "camera"):
         if getattr(options, flag) and options.replay:
             raise UsageError(f"--replay is seen by the capture's camera, so --{flag} cannot be had with it.",
@@ -182,6 +184,8 @@ def _check_camera(options: PlaybackOptions) -> None:
         from pipelines.playback.camera_path import read_camera_path
 
         read_camera_path(Path(options.camera))
+        if not options.motion:
+            _check_length(options)
 
 
 def _check_frames(text: str) -> None:
