@@ -128,9 +128,7 @@ class Model:
         goal = goal_for(self.anatomy, sight.landmarks, self.camera, state.place[2], anchor)
         goal = goal._replace(outside=OUTSIDE_SHARE if self.clothes == "under" else 1.0)
         if floor is not None and sight.cloud is None:
-            bends = np.clip(state.angles[self.knees] - BENT_RAD, 0.0, 2.0)
-            goal = with_directions(goal, TRUNK, self._upright(state, floor[:3], LEAN_PER_BEND * float(bends.min())),
-                                   UPRIGHT_RAD + UNSURE_PER_BEND * float(bends.max()))
+            goal = self.balanced(goal, state, floor[:3])
         if sight.cloud is not None or sight.outline is not None or floor is not None:
             goal = self._with_surface(goal, sight, state, floor)
         if sight.hands is not None:
@@ -160,6 +158,12 @@ class Model:
         goal = goal_for(self.anatomy, blank, self.camera, state.place[2])
         return goal._replace(pixel_weight=np.zeros_like(goal.pixel_weight),
                              direction_weight=np.zeros_like(goal.direction_weight))
+
+    def balanced(self, goal: Goal, state: State, up: np.ndarray) -> Goal:
+        """The goal with a trunk that leans as balance asks for: upright, forwards over bent knees; up (3,) unit."""
+        bends = np.clip(state.angles[self.knees] - BENT_RAD, 0.0, 2.0)
+        return with_directions(goal, TRUNK, self._upright(state, up, LEAN_PER_BEND * float(bends.min())),
+                               UPRIGHT_RAD + UNSURE_PER_BEND * float(bends.max()))
 
     def _upright(self, state: State, up: np.ndarray, lean_rad: float) -> np.ndarray:
         """(2, 3) from hip to shoulder, left and right, if the trunk faced the same way and leaned forwards so far."""
@@ -205,8 +209,11 @@ class Model:
 
     def descend(self, sight: Sight, state: State, anchor: Anchor | None, iterations: int) -> tuple[State, float]:
         """The pose that landmarks alone lead to from a state, and its cost."""
-        goal = goal_for(self.anatomy, sight.landmarks, self.camera, state.place[2], anchor, kernel=TRACKING_KERNEL)
-        return self.solve(goal, state, iterations)
+        return self.solve(self.seen_goal(sight, state, anchor), state, iterations)
+
+    def seen_goal(self, sight: Sight, state: State, anchor: Anchor | None) -> Goal:
+        """What landmarks alone ask for, while a pose is looked for near a state."""
+        return goal_for(self.anatomy, sight.landmarks, self.camera, state.place[2], anchor, kernel=TRACKING_KERNEL)
 
     def solve(self, goal: Goal, state: State, iterations: int,
               frozen: np.ndarray | None = None) -> tuple[State, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +15,9 @@ STILL_SHARE = 0.012                     # of the person's height: how far a stan
 SHORTEST_S = 0.25
 SAME_SHARE = 0.03                       # of the person's height: stretches so near each other are of one stand,
 PAUSE_S = 0.2                           # when no more lies between: in a squat the landmarks creep
+
+LATELY_SHARE = 0.014                    # likewise, frame by frame, from where it was in the last `SHORTEST_S`
+LONGEST = 150                           # frames of a stand that are kept in mind
 
 
 def standing_runs(landmarks: Sequence[Landmarks], found: np.ndarray, times_s: np.ndarray,
@@ -69,3 +73,42 @@ def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
     order = np.argsort(values)
     below = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(below, 0.5 * below[-1])])
+
+
+class Stands:
+    """Where each foot stands as frames come in: how far away it was while the legs were stretched, it stays."""
+
+    def __init__(self) -> None:
+        self._runs: tuple[list[Footprint], ...] = tuple([] for _ in FEET)
+
+    def depths(self, landmarks: Landmarks, tall_px: float, time_s: float) -> np.ndarray:
+        """(33,) depth at which standing landmarks stay; NaN where a foot moves. A foot that has moved begins anew."""
+        depths = np.full(len(LANDMARKS), np.nan)
+        for foot, run in zip(FEET, self._runs):
+            if not run:
+                continue
+            where, here = np.array([step.pixel for step in run]), landmarks.pixels[list(foot)].mean(axis=0)
+            lately = where[[step.time_s > time_s - SHORTEST_S for step in run]]
+            if (np.linalg.norm(here - np.median(where, axis=0)) > SAME_SHARE * tall_px
+                    or len(lately) == 0 or np.linalg.norm(here - np.median(lately, axis=0)) > LATELY_SHARE * tall_px):
+                run.clear()
+            elif time_s - run[0].time_s >= SHORTEST_S:
+                far, sure = np.array([step.depths_m for step in run]), np.array([step.sure for step in run])
+                depths[list(foot)] = [weighted_median(each, sure) for each in far.T]
+        return depths
+
+    def add(self, landmarks: Landmarks, marks_m: np.ndarray, sure: float, time_s: float) -> None:
+        """Keeps in mind where the landmarks (33, 3) were found; sure > 0, as in `standing_depths`."""
+        for foot, run in zip(FEET, self._runs):
+            run.append(Footprint(time_s, landmarks.pixels[list(foot)].mean(axis=0), marks_m[list(foot), 2], sure))
+            del run[:-LONGEST]
+
+
+@dataclass(frozen=True, eq=False)
+class Footprint:
+    """A foot in one frame."""
+
+    time_s: float
+    pixel: np.ndarray                   # (2,)
+    depths_m: np.ndarray                # (3,) of its landmarks
+    sure: float

@@ -10,8 +10,10 @@ from pipelines.body.model import betas_for_height
 from pipelines.core.records import BodyPose, Camera, Landmarks
 from pipelines.fitting.anatomy import load_anatomy
 from pipelines.fitting.calming import Calmer
+from pipelines.fitting.floor import BODY_UP_RAD, CAMERA_UP_RAD
 from pipelines.fitting.model import Model, Sight
-from pipelines.fitting.residuals import Anchor, Cloud, State
+from pipelines.fitting.residuals import Anchor, Cloud, State, with_standing
+from pipelines.fitting.standing import Stands
 from pipelines.fitting.swaps import LONGEST_S, unswapped
 from pipelines.fitting.turns import exp_rotation, log_rotation
 
@@ -22,6 +24,8 @@ LIVE_DEPTH_ITERATIONS = 2
 LIVE_COST = 400.0                       # of the landmarks alone; beyond it a live frame is also tried afresh
 LIVE_ANGLE_RAD, LIVE_TURN_RAD = 3.0, 2.5            # expected misses of the guess ahead, per second
 LIVE_PLACE_M = (0.5, 0.5, 0.35)
+UP_FRAMES = 3.0                         # so many frames with stretched legs tell half of what is up
+UP_LEAST = 0.5                          # cosine: hips turned farther from the picture's up are not upright
 USUAL_STEP_S = 0.04                     # between frames, what `Model.fit` counts its gaps in
 
 
@@ -72,6 +76,8 @@ class LiveFit:
         self._tracker = Tracker(model)
         self._before: tuple[State, float] | None = None
         self._calmer = Calmer(model.anatomy.lowest, model.anatomy.highest)
+        self._stands = Stands()
+        self._ups, self._count = np.zeros(3), 0.0       # sum of what has been up, and of how much it counted
 
     def reshape(self, model: Model) -> None:
         """Goes on with another shape of the same person."""
@@ -102,9 +108,13 @@ class LiveFit:
         if last is None or tracker.lost(time_s):
             state, self._before = tracker.follow(sight, time_s), None
             self._calmer.restart()
+            self._ups, self._count, self._stands = np.zeros(3), 0.0, Stands()
         else:
             state, self._before = self._next(sight, last, time_s), (last, last_s)
         tracker.last, tracker.last_s = state, time_s
+        stretched = self.model.stretched(state)
+        self._ups, self._count = self._ups + stretched * state.turn[:, 1], self._count + stretched
+        self._stands.add(landmarks, self.model.marks_m(state), stretched, time_s)
         calm = self._calmer.calmed(state, time_s)
         return calm, self.model.error_px(calm, landmarks)
 
@@ -113,13 +123,25 @@ class LiveFit:
         guess = self._guess(last, step_s)
         anchor = Anchor(guess, LIVE_ANGLE_RAD * step_s, LIVE_TURN_RAD * step_s,
                         (LIVE_PLACE_M[0] * step_s, LIVE_PLACE_M[1] * step_s, LIVE_PLACE_M[2] * step_s))
-        state, cost = self.model.descend(sight, guess, anchor, self.iterations)
+        goal, up = self.model.seen_goal(sight, guess, anchor), self._up(last)
+        if sight.cloud is None and up is not None:
+            goal = self.model.balanced(goal, guess, up)
+        if sight.cloud is None:
+            goal = with_standing(goal, self._stands.depths(sight.landmarks, self.model.tall_px(last), time_s))
+        state, cost = self.model.solve(goal, guess, self.iterations)
         if cost > LIVE_COST:
             state = self.model.fit(replace(sight, cloud=None), last, max(1.0, step_s / USUAL_STEP_S))
         if sight.cloud is not None:
             thin = replace(sight, cloud=_thinned(sight.cloud))
             state = self.model.solve(self.model.goal(thin, state, anchor), state, LIVE_DEPTH_ITERATIONS)[0]
         return state
+
+    def _up(self, last: State) -> np.ndarray | None:
+        """(3,) unit: what is up by the camera, and by the body when its legs were stretched; None for who lies."""
+        if last.turn[1, 1] > -UP_LEAST:
+            return None
+        up = self._ups / (self._count + UP_FRAMES) / BODY_UP_RAD ** 2 + np.array([0.0, -1.0, 0.0]) / CAMERA_UP_RAD ** 2
+        return np.asarray(up / np.linalg.norm(up))
 
     def _guess(self, last: State, step_s: float) -> State:
         """Where the motion of the frame before leads to, dying away."""
