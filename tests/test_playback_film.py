@@ -160,9 +160,10 @@ def read_rgba(path: Path) -> np.ndarray:
 
 
 def test_a_strip_has_as_many_frames_as_were_asked_for(avatar: Path, tmp_path: Path) -> None:
-    run(render, avatar, tmp_path / "a", person="ada", orbit=True, fps=3.0, size=64, strip=5)
-    picture = read_image(tmp_path / "a" / "strip.jpg")
-    assert picture.shape == (64, 5 * 64 + 4 * 4, 3)
+    for count in (5, 11):
+        run(render, avatar, tmp_path / str(count), person="ada", orbit=True, fps=3.0, size=64, strip=count)
+        picture = read_image(tmp_path / str(count) / "strip.jpg")
+        assert picture.shape == (64, count * 64 + (count - 1) * 4, 3)
     run(render, avatar, tmp_path / "b", person="ada", orbit=True, fps=3.0, size=64, strip=3, background="transparent")
     assert read_rgba(tmp_path / "b" / "strip.png").shape == (64, 3 * 64, 4)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines.core.errors import AnrError
-from pipelines.media.sheets import fit_height, label, spread, strip, tile
+from pipelines.media.sheets import fit_height, label, spread, tile
 from pipelines.media.video import VideoWriter
 
 
@@ -125,8 +125,6 @@ def test_tiles_lie_where_they_belong() -> None:
 def test_a_strip_runs_from_the_first_picture_to_the_last() -> None:
     assert spread(100, 8)[0] == 0 and spread(100, 8)[-1] == 99 and len(spread(100, 8)) == 8
     assert spread(3, 8) == [0, 1, 2]
-    pictures = [np.full((5, 5, 3), k, np.uint8) for k in range(20)]
-    assert strip(pictures, 4).shape[0] == 5
 
 
 def test_a_label_changes_only_the_copy() -> None:

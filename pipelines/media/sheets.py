@@ -32,12 +32,6 @@ def tile(images: Sequence[np.ndarray], columns: int, gap: int = GAP_PX) -> np.nd
     return sheet
 
 
-def strip(images: Sequence[np.ndarray], count: int = 8) -> np.ndarray:
-    """`count` of the pictures, evenly spread from first to last, side by side (all of them when fewer)."""
-    picked = spread(len(images), count)
-    return tile([images[k] for k in picked], columns=len(picked))
-
-
 def spread(total: int, count: int) -> list[int]:
     """`count` indices evenly spread over `range(total)`, first and last included, each once."""
     if total < 1 or count < 1:

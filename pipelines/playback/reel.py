@@ -8,7 +8,7 @@ from types import TracebackType
 import numpy as np
 
 from pipelines.media.images import write_image
-from pipelines.media.sheets import fit_height, spread, strip
+from pipelines.media.sheets import fit_height, spread, tile
 from pipelines.media.video import VideoWriter, available
 
 STRIP_HEIGHT = 360
@@ -55,8 +55,9 @@ class Reel:
         if self._writer:
             self._writer.__exit__(kind, error, trace)
         if kind is None:
-            beside = side_by_side if self._transparent else strip
-            write_image(self.folder / self.strip_name, beside(self._pictures))
+            kept = self._pictures
+            beside = side_by_side(kept) if self._transparent else tile(kept, columns=len(kept))
+            write_image(self.folder / self.strip_name, beside)
 
 
 def side_by_side(pictures: list[np.ndarray]) -> np.ndarray:
