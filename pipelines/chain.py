@@ -10,15 +10,32 @@ from __future__ import annotations
 import os.path
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines import capture, evaluate, export, fit, keyframes, keypoints, matte, rasterize, render, train, tryon
-from pipelines.core.errors import AnrError
+from pipelines import (
+    capture,
+    edit,
+    enroll,
+    evaluate,
+    export,
+    finetune,
+    fit,
+    keyframes,
+    keypoints,
+    matte,
+    rasterize,
+    render,
+    train,
+    tryon,
+    unwrap,
+)
+from pipelines.core.errors import AnrError, UsageError
 from pipelines.core.options import identity_of, recorded_of
 from pipelines.core.stage import Job, Outcome, Progress, Stage
+from pipelines.core.storage import read_json
 from pipelines.core.workspace import (
     SCHEMA,
     Version,
@@ -35,8 +52,9 @@ from pipelines.core.workspace import (
 
 PERSON_STAGES: tuple[Stage, ...] = (
     capture.STAGE, keypoints.STAGE, fit.STAGE, rasterize.STAGE, matte.STAGE, keyframes.STAGE)
-AVATAR_STAGES: tuple[Stage, ...] = (train.STAGE, render.STAGE, tryon.STAGE, evaluate.STAGE)
-EXPORT_STAGES: tuple[Stage, ...] = (export.STAGE,)                # of a person, read by no other stage
+DERIVING: tuple[Stage, ...] = (finetune.STAGE, enroll.STAGE, edit.STAGE)     # a model from another model
+AVATAR_STAGES: tuple[Stage, ...] = (train.STAGE, *DERIVING, render.STAGE, tryon.STAGE, evaluate.STAGE)
+EXPORT_STAGES: tuple[Stage, ...] = (export.STAGE, unwrap.STAGE)   # of a person, for other programs
 STAGES: dict[str, Stage] = {stage.name: stage for stage in (*PERSON_STAGES, *AVATAR_STAGES, *EXPORT_STAGES)}
 TAUGHT_BY = ("capture", "fit", "raster", "matte", "keyframes")    # what training reads of each person
 EXAMINED_BY = ("capture", "raster", "matte")                      # what evaluation reads of each person
@@ -88,9 +106,9 @@ def bring_up_to_date(workspace: Workspace, stage_name: str, request: Request,
     for stage, owner in ahead:
         if stage.check:
             kept = _newest_of(stage, _place(workspace, stage, owner)) if stage.keeps_options else None
-            stage.check(_options(stage, kept, request.typed.get(stage.name, {})))
+            stage.check(_options(stage, kept, _asked_of(request, stage, owner).typed.get(stage.name, {})))
     for stage, owner in ahead:
-        results.append(_make(workspace, stage, owner, request, progress))
+        results.append(_make(workspace, stage, owner, _asked_of(request, stage, owner), progress))
     return results
 
 
@@ -102,12 +120,64 @@ def steps(workspace: Workspace, stage_name: str, request: Request) -> list[tuple
         return [(each, request.person) for each in _needed(stage)]
     if stage in (render.STAGE, tryon.STAGE) and not request.people and _stands_alone(workspace, request):
         return [(stage, request.avatar)]
-    model = [] if stage is train.STAGE else [(train.STAGE, request.avatar)]
-    people = trained_people(workspace, request)
-    for person in people:
-        _check_known(workspace, person, request)
-    taught = [(each, person) for person in people for each in PERSON_STAGES]
-    return [*taught, *model, (stage, request.avatar)]
+    maker = stage if stage in (train.STAGE, *DERIVING) else maker_of(workspace, request.avatar)
+    return list(dict.fromkeys([*_model_steps(workspace, maker, request), (stage, request.avatar)]))
+
+
+def _model_steps(workspace: Workspace, maker: Stage, request: Request) -> list[tuple[Stage, str]]:
+    """All that a model rests on, and what makes it; a model that others were made from is brought up to date too."""
+    if maker not in DERIVING:
+        people = trained_people(workspace, request)
+        for person in people:
+            _check_known(workspace, person, request)
+        taught = [(each, person) for person in people for each in PERSON_STAGES]
+        return [*taught, (maker, request.avatar)]
+    base, person = parentage(workspace, maker, request.avatar, request)
+    if newest_version(workspace.avatar_place(base, _folder(train.STAGE))) is None:
+        made = newest_version(workspace.avatar_place(request.avatar, _folder(train.STAGE)))
+        if made and maker.name not in request.typed:
+            return []                           # what it was made from is gone: it is taken as it is
+        raise AnrError(f"There is no avatar {base!r} in the workspace {workspace.root} yet.",
+                       hint="Train it first: anr train" + ("" if base == "main" else f" --avatar {base}"))
+    _check_known(workspace, person, request)
+    own = [(each, person) for name in maker.inputs for each in _needed(STAGES[name])]
+    of_base = replace(_asked_of(request, train.STAGE, base), avatar=base)
+    before = [] if _stands_alone(workspace, of_base) else _model_steps(workspace, maker_of(workspace, base), of_base)
+    return [*before, *own, (maker, request.avatar)]
+
+
+def maker_of(workspace: Workspace, avatar: str) -> Stage:
+    """The stage that made a model: `train`, also where there is none yet, or one that derived it from another."""
+    model = newest_version(workspace.avatar_place(avatar, _folder(train.STAGE)))
+    return STAGES.get(model.made_from["stage"], train.STAGE) if model else train.STAGE
+
+
+def parentage(workspace: Workspace, maker: Stage, avatar: str, request: Request) -> tuple[str, str]:
+    """From which avatar, and for whom, another is derived; UsageError where it would replace what it is made from."""
+    kept = _newest_of(maker, _place(workspace, maker, avatar))
+    options = _options(maker, kept, request.typed.get(maker.name, {}))
+    there = newest_version(_place(workspace, maker, avatar))
+    if avatar == options.avatar or (there and there.made_from["stage"] != maker.name):
+        how = f"made by anr {there.made_from['stage']}" if there else "what it is made from"
+        raise UsageError(f"The avatar {avatar!r} is {how}, and would no longer be that.",
+                         hint="Choose another name with --to.")
+    older, ancestor = options.avatar, maker_of(workspace, options.avatar)
+    while ancestor in DERIVING:
+        older = parentage(workspace, ancestor, older, Request(avatar=older))[0]
+        if older == avatar:
+            raise UsageError(f"The avatar {options.avatar!r} was made from {avatar!r}, which cannot be made from it.",
+                             hint="Choose another name with --to.")
+        ancestor = maker_of(workspace, older)
+    return options.avatar, options.person
+
+
+def _asked_of(request: Request, stage: Stage, owner: str) -> Request:
+    """What was asked of a stage of an owner: options typed for an avatar are not for the one it was made from."""
+    if of_person(stage) or owner == request.avatar:
+        return request
+    of_avatars = {each.name for each in AVATAR_STAGES}
+    typed = {name: options for name, options in request.typed.items() if name not in of_avatars}
+    return replace(request, avatar=owner, people=(), typed=typed, fresh=False)
 
 
 def of_person(stage: Stage) -> bool:
@@ -124,6 +194,8 @@ def _stands_alone(workspace: Workspace, request: Request) -> bool:
 
 def people_of_model(model: Version) -> tuple[str, ...]:
     """Who a trained model knows."""
+    if model.made_from["stage"] in {stage.name for stage in DERIVING}:
+        return tuple(read_json(model.folder / "avatar.json")["people"])
     return tuple(dict.fromkeys(key.split("/")[0] for key in model.made_from["inputs"]))
 
 
@@ -132,12 +204,13 @@ def work_ahead(workspace: Workspace, stage_name: str, request: Request) -> list[
     ahead: list[tuple[Stage, str, str, float | None]] = []
     redone: set[tuple[str, str]] = set()
     for stage, owner in steps(workspace, stage_name, request):
-        sources = _input_places(workspace, stage, owner, request)
+        asked = _asked_of(request, stage, owner)
+        sources = _input_places(workspace, stage, owner, asked)
         waiting = [key for key, (source, of) in sources.items() if (source.name, of) in redone]
-        why = f"{waiting[0]} will be made first" if waiting else _why_outdated(workspace, stage, owner, request)
+        why = f"{waiting[0]} will be made first" if waiting else _why_outdated(workspace, stage, owner, asked)
         if why:
             redone.add((stage.name, owner))
-            ahead.append((stage, owner, why, _estimate(workspace, stage, owner, request, sources)))
+            ahead.append((stage, owner, why, _estimate(workspace, stage, owner, asked, sources)))
     return ahead
 
 
@@ -169,7 +242,8 @@ def status(workspace: Workspace) -> list[Row]:
     rows: list[Row] = []
     stale: set[tuple[str, str]] = set()
     owners = [(stage, person) for person in workspace.people() for stage in (*PERSON_STAGES, *EXPORT_STAGES)]
-    owners += [(stage, avatar) for avatar in workspace.avatars() for stage in AVATAR_STAGES]
+    owners += [(stage, avatar) for avatar in _parents_first(workspace) for stage in AVATAR_STAGES
+               if stage not in (train.STAGE, *DERIVING) or stage == maker_of(workspace, avatar)]
     for stage, owner in owners:
         request = Request(avatar=owner) if stage in AVATAR_STAGES else Request(person=owner)
         row = _row(workspace, stage, owner, request, stale)
@@ -178,6 +252,17 @@ def status(workspace: Workspace) -> list[Row]:
             if row.state != "up to date":
                 stale.add((stage.name, owner))
     return rows
+
+
+def _parents_first(workspace: Workspace) -> list[str]:
+    """All avatars, those that others were made from before these."""
+    def ancestors(avatar: str) -> int:
+        maker = maker_of(workspace, avatar)
+        if maker not in DERIVING:
+            return 0
+        return 1 + ancestors(parentage(workspace, maker, avatar, Request(avatar=avatar))[0])
+
+    return sorted(workspace.avatars(), key=ancestors)
 
 
 def _row(workspace: Workspace, stage: Stage, owner: str, request: Request, stale: set[tuple[str, str]]) -> Row | None:
@@ -199,7 +284,7 @@ def _row(workspace: Workspace, stage: Stage, owner: str, request: Request, stale
 def _make(workspace: Workspace, stage: Stage, owner: str, request: Request, progress: Progress) -> Result:
     place = _place(workspace, stage, owner)
     typed = request.typed.get(stage.name, {})
-    anew = stage is train.STAGE and request.fresh
+    anew = stage in (train.STAGE, *DERIVING) and request.fresh
     current = None if anew else _current_version(workspace, stage, owner, request)
     if current:
         current = record(current, _recorded_now(stage, typed))
@@ -252,7 +337,7 @@ def _current_version(workspace: Workspace, stage: Stage, owner: str, request: Re
 
 def _why_outdated(workspace: Workspace, stage: Stage, owner: str, request: Request) -> str:
     """"" when there is nothing to do."""
-    if stage is train.STAGE and request.fresh:
+    if stage in (train.STAGE, *DERIVING) and request.fresh:
         return "begun anew"
     if _current_version(workspace, stage, owner, request):
         return ""
@@ -336,7 +421,11 @@ def _input_places(workspace: Workspace, stage: Stage, owner: str, request: Reque
     """{name of the input: (stage, owner) that makes it}."""
     if of_person(stage):
         return {name: (STAGES[name], owner) for name in stage.inputs}
-    model = {"train": (train.STAGE, owner)}
+    if stage in DERIVING:
+        base, person = parentage(workspace, stage, owner, request)
+        return {"train": (maker_of(workspace, base), base),
+                **{f"{person}/{name}": (STAGES[name], person) for name in stage.inputs}}
+    model = {"train": (maker_of(workspace, owner), owner)}
     if stage not in (train.STAGE, evaluate.STAGE):
         return model
     wanted = TAUGHT_BY if stage is train.STAGE else EXAMINED_BY

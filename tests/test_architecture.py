@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(path for top in ("anrcli", "pipelines") for path in (ROOT / top).rglob("*.py"))
 STAGES = {"capture", "keypoints", "fit", "rasterize", "matte", "keyframes", "train", "render", "tryon", "evaluate",
-          "export"}
+          "export", "unwrap", "finetune", "enroll", "edit"}
 
 # Who may import whom, all ways written out; a part may always import itself.
 BASE = {"core", "geometry", "media", "body"}

@@ -7,9 +7,10 @@ from anrcli.commands.clean import CLEAN
 from anrcli.commands.command import Command
 from anrcli.commands.demo import DEMO
 from anrcli.commands.doctor import DOCTOR
+from anrcli.commands.models import MODEL_COMMANDS
 from anrcli.commands.run import RUN
 from anrcli.commands.stages import STAGE_COMMANDS
 from anrcli.commands.status import STATUS
 
 COMMANDS: dict[str, Command] = {command.name: command for command in (
-    DEMO, RUN, *STAGE_COMMANDS, STATUS, DOCTOR, BENCH, CLEAN)}
+    DEMO, RUN, *STAGE_COMMANDS, *MODEL_COMMANDS, STATUS, DOCTOR, BENCH, CLEAN)}

@@ -11,6 +11,7 @@ from typing import Any
 from anrcli.commands.command import Command, Parameter, Report, parameters_of
 from pipelines.chain import (
     AVATAR_STAGES,
+    DERIVING,
     STAGES,
     Request,
     Result,
@@ -42,9 +43,11 @@ AVATAR = Parameter("avatar", str, "Name of the model.", "main")
 FRESH = Parameter("fresh", bool, "Begin an interrupted training anew instead of resuming it.", flag="--fresh/--resume")
 # Seconds for 247 frames of 1280x720 on two processors; only said where a stage cannot look at its input yet.
 TYPICAL_S = {"capture": 5, "keypoints": 12, "fit": 20, "raster": 5, "matte": 30, "keyframes": 3, "train": 555,
-             "render": 40, "tryon": 40, "eval": 60, "export": 2}
+             "render": 40, "tryon": 40, "eval": 60, "export": 2, "unwrap": 30, "edit": 60, "enroll": 90,
+             "finetune": 200}
 SOME_S = 30.0                           # for a stage that is not among them
 REHEARSED_FRAMES = 12                   # of a motion, to see whether it can drive the body
+PARTS_OF_COMMANDS = ("unwrap", "finetune", "enroll", "edit")     # see anrcli/commands/models.py
 NAMES_A_PERSON = ("person", "face", "shirt", "hair", "trousers", "shoes", "skin", "shape", "mask_from")
 
 
@@ -149,7 +152,7 @@ def check_request(workspace: Workspace, request: Request) -> None:
         if options.get("motion"):
             rehearse(Path(options["motion"]), options.get("joint_map", ""))
         stage = STAGES[name]
-        if stage in AVATAR_STAGES:
+        if stage in AVATAR_STAGES and stage not in DERIVING:
             _check_people(workspace, request, options)
         if stage.check:
             stage.check(stage.Options(**options))
@@ -233,4 +236,5 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-STAGE_COMMANDS: tuple[Command, ...] = tuple(_command(stage) for stage in STAGES.values())
+STAGE_COMMANDS: tuple[Command, ...] = tuple(_command(stage) for stage in STAGES.values()
+                                            if stage.name not in PARTS_OF_COMMANDS)

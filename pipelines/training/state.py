@@ -78,7 +78,7 @@ def begin(renderer: str, people: Sequence[str], recipe: Recipe, seed: int, plan:
                  torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99)), optimisers,
                  deepcopy(network).requires_grad_(False),
                  {name: texture.detach().clone() for name, texture in textures.items()}, plan,
-                 _critic(recipe, device), Search() if recipe.patience else None)
+                 critic_of(recipe, device), Search() if recipe.patience else None)
 
 
 def _start(person: int, learns: bool, recipe: Recipe, seed: int) -> torch.Tensor:
@@ -87,7 +87,8 @@ def _start(person: int, learns: bool, recipe: Recipe, seed: int) -> torch.Tensor
     return pyramid(start_texture(seed, recipe.texture_channels), recipe.texture_levels)
 
 
-def _critic(recipe: Recipe, device: torch.device) -> Critic | None:
+def critic_of(recipe: Recipe, device: torch.device) -> Critic | None:
+    """The critic of a recipe with untrained weights; None where nothing is adversarial."""
     if recipe.adversarial <= 0 and recipe.feature_matching <= 0:
         return None
     channels = 3 + (recipe.texture_channels + 4 if recipe.critic_sees_maps else 0)

@@ -1,0 +1,67 @@
+"""One person learned further on a trained model: the part that enrolment and fine-tuning share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipelines.core.stage import Progress
+from pipelines.renderers.avatar import Avatar
+from pipelines.training.features import load_extractor
+from pipelines.training.further import Derived, going_on, write_derived
+from pipelines.training.gathering import charts_for, gather
+from pipelines.training.loop import train
+from pipelines.training.recipe import Recipe
+from pipelines.training.reporting import Reporter, last_picture
+from pipelines.training.state import Plan, load_checkpoint, save_checkpoint
+from pipelines.training.step import Lesson
+from pipelines.training.writing import final_textures
+
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Course:
+    """How somebody is learned further."""
+
+    how: str                            # "enrolled" or "tuned"
+    person: str
+    recipe: Recipe
+    plan: Plan
+    seed: int
+    weights: str                        # folder of pretrained extractors, or ""
+    network_learns: bool
+
+
+def learn_further(course: Course, avatar: Avatar, inputs: Mapping[str, Path], folder: Path,
+                  progress: Progress) -> tuple[dict[str, float], dict[str, str]]:
+    """Trains and writes the model folder; figures and outputs. What is interrupted goes on from its checkpoint.
+
+    inputs  {"cleo/capture": folder}, what training reads of the person
+    """
+    person, recipe = course.person, course.recipe
+    pupils, described = gather(inputs, [person], folder, progress)
+    if not course.network_learns:       # the texture is learned from keyframes, as in training (paper, section 3.4)
+        pupils = {person: replace(pupils[person], others=())}
+    state = going_on(avatar, person, recipe, course.plan, course.network_learns)
+    if (folder / CHECKPOINT).exists():
+        state = load_checkpoint(folder / CHECKPOINT, state)
+        progress.note(f"Going on after {state.images} images.")
+    lesson = Lesson(pupils, recipe, course.seed, avatar.device,
+                    load_extractor(recipe, course.weights, progress, avatar.device), progress, folder / CHECKPOINT,
+                    charts=charts_for(recipe, avatar.device))
+    lesson.report = Reporter(folder, lesson, described, state.images)
+    state = train(lesson, state)
+    save_checkpoint(folder / CHECKPOINT, state)
+    figures = {"images": float(state.images), "seconds": round(state.seconds, 1)}
+    before = float(avatar.description.get("seconds", 0))
+    if before:
+        figures["share_of_training"] = round(state.seconds / before, 3)
+        progress.note(f"It took {state.seconds:.0f} s, {state.seconds / before:.0%} of the {before:.0f} s that the "
+                      "model itself was trained for.")
+    network = state.average if course.network_learns else None
+    write_derived(folder, avatar, Derived(course.how, person, final_textures(state, recipe), network, described,
+                                          figures))
+    (folder / CHECKPOINT).unlink()
+    return figures, {"picture": last_picture(folder), "metrics": "metrics.jsonl"}

@@ -1,0 +1,167 @@
+"""Enrolment and fine-tuning: what is learned, what keeps every bit, and that an interruption leaves nothing half."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from avatar_double import write_avatar
+from safetensors.torch import load_file
+from training_helpers import TINY, Remembering, make_person, trained
+
+from pipelines import enroll, finetune
+from pipelines.core.errors import AnrError
+from pipelines.core.stage import Job, Outcome, Progress
+from pipelines.core.storage import read_json, write_json
+from pipelines.renderers.avatar import load_avatar
+from pipelines.training import loop
+from pipelines.training.further import ENROLLED_SHARE, images_of, recipe_of
+from pipelines.training.recipe import PRESETS
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return make_person(tmp_path_factory.mktemp("person"))
+
+
+@pytest.fixture(scope="module")
+def base(person: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "draft", TINY)
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.delenv("ANR_WEIGHTS", raising=False)
+        trained(folder / "train", {"ada": person, "ben": person}, images=20, extractor="none")
+    return folder / "train"
+
+
+def further(stage: object, base: Path, person: dict[str, Path], folder: Path, name: str,
+            progress: Progress | None = None, **options: object) -> Outcome:
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs = {"train": base, **{f"{name}/{key}": path for key, path in person.items()}}
+    made = stage.STAGE.Options(person=name, device="cpu", **options)          # type: ignore[attr-defined]
+    outcome: Outcome = stage.run(Job(folder, made, inputs, progress or Progress()))   # type: ignore[attr-defined]
+    return outcome
+
+
+def textures(folder: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = load_file(folder / "textures.safetensors")
+    return found
+
+
+def test_enrolment_adds_somebody_and_leaves_all_else_to_the_bit(person: dict[str, Path], base: Path,
+                                                               tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in base.rglob("*") if path.is_file()}
+    progress = Remembering()
+    outcome = further(enroll, base, person, tmp_path / "new", "cleo", progress, images=12)
+    assert outcome.figures["images"] == 12 and outcome.figures["people"] == 3
+    assert outcome.figures["share_of_training"] > 0
+    assert (tmp_path / "new" / "network.safetensors").read_bytes() == (base / "network.safetensors").read_bytes()
+    old, new = textures(base), textures(tmp_path / "new")
+    assert set(new) == {"ada", "ben", "cleo"} and all(torch.equal(old[name], new[name]) for name in old)
+    mean = (old["ada"] + old["ben"]) / 2
+    assert (new["cleo"] != mean).any(), "its texture was learned"
+    assert {path: path.read_bytes() for path in before} == before, "the model it came from stays"
+
+    avatar = load_avatar(tmp_path / "new", "cpu")
+    assert list(avatar.people) == ["ada", "ben", "cleo"]
+    assert all(each.background.exists() and each.motion.exists() for each in avatar.people.values())
+    split = read_json(tmp_path / "new" / "split.json")
+    assert set(split["held_out"]) == {"ada", "ben", "cleo"} and split["train"]["ada"] == read_json(
+        base / "split.json")["train"]["ada"]
+    assert not (tmp_path / "new" / "checkpoint.pt").exists()
+    assert avatar.description["derived"] == [{"how": "enrolled", "person": "cleo", "images": 12.0,
+                                              "seconds": outcome.figures["seconds"],
+                                              "share_of_training": outcome.figures["share_of_training"]}]
+
+
+def test_enrolment_brings_the_new_person_nearer_to_what_was_captured(person: dict[str, Path], base: Path,
+                                                                     tmp_path: Path) -> None:
+    further(enroll, base, person, tmp_path / "new", "cleo", images=30)
+    rows = [json.loads(line) for line in (tmp_path / "new" / "metrics.jsonl").read_text().splitlines()]
+    first = further(enroll, base, person, tmp_path / "short", "cleo", images=2)
+    start = json.loads((tmp_path / "short" / "metrics.jsonl").read_text().splitlines()[0])
+    assert first.figures["images"] == 2 and rows[-1]["pixel"] < start["pixel"]
+
+
+@pytest.mark.parametrize("stage, name", [(enroll, "cleo"), (finetune, "ada")])
+def test_interrupted_learning_goes_on_and_ends_alike(person: dict[str, Path], base: Path, tmp_path: Path,
+                                                     monkeypatch: pytest.MonkeyPatch, stage: object, name: str) -> None:
+    further(stage, base, person, tmp_path / "whole", name, images=12)
+    monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 0.0)
+    take_step, seen = loop.take_step, []
+
+    def stopped(*arguments: object) -> dict[str, float]:
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        seen.append(1)
+        return take_step(*arguments)                 # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "take_step", stopped)
+        further(stage, base, person, tmp_path / "parts", name, images=12)
+    assert not (tmp_path / "parts" / "avatar.json").exists() and (tmp_path / "parts" / "checkpoint.pt").exists()
+    progress = Remembering()
+    assert further(stage, base, person, tmp_path / "parts", name, progress, images=12).figures["images"] == 12
+    for file in ("network.safetensors", "textures.safetensors"):
+        one, other = (load_file(tmp_path / part / file) for part in ("whole", "parts"))
+        assert all(torch.equal(one[key], other[key]) for key in one), file
+
+
+def test_fine_tuning_changes_network_and_one_texture_in_a_folder_of_its_own(person: dict[str, Path], base: Path,
+                                                                           tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in base.rglob("*") if path.is_file()}
+    further(finetune, base, person, tmp_path / "tuned", "ada", images=8)
+    assert {path: path.read_bytes() for path in before} == before
+    old, new = textures(base), textures(tmp_path / "tuned")
+    assert torch.equal(old["ben"], new["ben"]) and not torch.equal(old["ada"], new["ada"])
+    one, other = (load_file(folder / "network.safetensors") for folder in (base, tmp_path / "tuned"))
+    assert any(not torch.equal(one[key], other[key]) for key in one)
+    assert list(load_avatar(tmp_path / "tuned", "cpu").people) == ["ada", "ben"]
+
+
+def test_what_cannot_be_learned_further_is_refused(person: dict[str, Path], base: Path, tmp_path: Path) -> None:
+    with pytest.raises(AnrError, match="knows 'ada' already") as caught:
+        further(enroll, base, person, tmp_path / "a", "ada")
+    assert "anr train --finetune ada" in caught.value.hint
+    with pytest.raises(AnrError, match="does not know 'zoe'"):
+        further(finetune, base, person, tmp_path / "b", "zoe")
+    for key, value, message in (("body_version", "0", "was trained on body version 0"),
+                                ("renderer", "nerf", "no renderer called 'nerf'")):
+        other = tmp_path / key
+        other.mkdir()
+        write_json(other / "avatar.json", {**read_json(base / "avatar.json"), key: value})
+        with pytest.raises(AnrError, match=message):
+            further(enroll, other, person, tmp_path / "c", "cleo")
+    for stage in (enroll, finetune):
+        with pytest.raises(AnrError, match="--minutes -1 is out of range"):
+            stage.check(stage.STAGE.Options(minutes=-1.0))
+
+
+def test_a_renderer_without_a_texture_cannot_enrol(person: dict[str, Path], tmp_path: Path,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, "draft", TINY)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    trained(tmp_path / "train", {"ada": person}, images=2, renderer="pix2pix", extractor="none")
+    with pytest.raises(AnrError, match="'pix2pix' of this avatar has no neural texture"):
+        further(enroll, tmp_path / "train", person, tmp_path / "new", "cleo")
+
+
+def test_a_new_person_without_a_keyframe_is_refused(person: dict[str, Path], base: Path, tmp_path: Path) -> None:
+    empty = {**person, "keyframes": tmp_path / "keyframes"}
+    (tmp_path / "keyframes").mkdir()
+    write_json(tmp_path / "keyframes" / "keyframes.json", {"frames": [], "coverage": []})
+    with pytest.raises(AnrError, match="cleo has no keyframe"):
+        further(enroll, base, empty, tmp_path / "new", "cleo")
+
+
+def test_the_recipe_and_the_share_are_the_models_own(base: Path, tmp_path: Path) -> None:
+    avatar = load_avatar(base, "cpu")
+    assert recipe_of(avatar).network(8) == TINY.network(8) and recipe_of(avatar).window == TINY.window
+    avatar.description["images"] = 3000
+    assert images_of(avatar, ENROLLED_SHARE) == 300
+    double = load_avatar(write_avatar(tmp_path), "cpu")     # tells no recipe
+    assert recipe_of(double).widths == (8, 8) and images_of(double, ENROLLED_SHARE) == 60
