@@ -83,7 +83,7 @@ def busy_goal(model: Model, state: State, camera: Camera) -> Goal:
     skin, normals = model.surface(state)
     near = random.choice(len(skin), 40, replace=False)
     cloud = Cloud(skin[near] + random.normal(0, 0.02, (40, 3)), normals[near])
-    goal = with_depth(goal, cloud, near, normals, directions=True)
+    goal = with_depth(goal, cloud, near, normals)._replace(direction_weight=goal.direction_weight)
     rim = random.choice(len(skin), 20, replace=False)
     targets = skin[rim, :2] / skin[rim, 2:] * 210 + 80 + random.normal(0, 3, (20, 2))
     out = random.normal(0, 1, (20, 2))
@@ -139,7 +139,8 @@ def test_a_pose_comes_back_from_its_own_landmarks(model: Model, camera: Camera, 
     truth = some_state(model, seed, spread=0.6, yaw=[0.0, 1.5, 3.1, -2.0][seed])
     seen = perfect_landmarks(model, truth)
     start = model.start(seen)
-    goal = goal_for(model.anatomy, seen, camera, 3.0, prior=0.02)
+    goal = goal_for(model.anatomy, seen, camera, 3.0)
+    goal = goal._replace(prior_weight=0.02 * goal.prior_weight)
     angles, turn, place, cost = solve_frame(model.rig, model.marks, model.skin, goal, start.angles, start.turn,
                                             start.place, model.free, 60)
     which = [model.anatomy.body.joint(name) for name in LIMB_JOINTS]
@@ -156,7 +157,8 @@ def test_betas_come_back_from_landmarks_of_several_poses(model: Model, camera: C
     sights = [perfect_landmarks(person, some_state(person, seed, 0.8, yaw))
               for seed, yaw in enumerate((0, 0.8, 2, 3, -1))]
     states = [start.fit(Sight(seen), None) for seen in sights]
-    goals = [goal_for(anatomy, seen, camera, state.place[2], prior=0.1) for seen, state in zip(sights, states)]
+    goals = [goal_for(anatomy, seen, camera, state.place[2]) for seen, state in zip(sights, states)]
+    goals = [goal._replace(prior_weight=0.1 * goal.prior_weight) for goal in goals]
     solved, _ = solve_shape(anatomy, goals, states, Person(start.betas, start.traits), height, rounds=12)
     betas = solved.betas
     assert body_height_m(anatomy.body, betas) == pytest.approx(height, abs=0.005)

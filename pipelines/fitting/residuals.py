@@ -59,13 +59,12 @@ class Cloud:
 
 
 def goal_for(anatomy: Anatomy, landmarks: Landmarks, camera: Camera, depth_m: float, anchor: Anchor | None = None,
-             directions: float = 1.0, kernel: float = PIXEL_KERNEL, prior: float = 1.0) -> Goal:
+             directions: float = 1.0, kernel: float = PIXEL_KERNEL) -> Goal:
     """The landmark part of a frame's goal.
 
     depth_m     about how far the person is: turns pixels into metres
     directions  weight of the world landmarks' limb directions; 0 leaves them out
     kernel      of the robust losses on landmarks and directions, in expected errors
-    prior       weight of the prior on joint angles
     """
     Q = len(anatomy.natural)
     trust = GUESSED + (1.0 - GUESSED) * np.clip(landmarks.confidence, 0, 1) ** 2
@@ -88,7 +87,7 @@ def goal_for(anatomy: Anatomy, landmarks: Landmarks, camera: Camera, depth_m: fl
         stand_m=np.zeros(len(LANDMARKS)), stand_weight=np.zeros(len(LANDMARKS)),
         near=np.zeros(0, np.int64), near_normal=np.zeros((0, 3)), reading=np.zeros((0, 3)),
         reading_weight=0.0, reading_kernel=DEPTH_KERNEL_M, outside=1.0,
-        prior=_floats(anatomy.natural), prior_weight=_floats(prior * 0.5 / anatomy.spread),
+        prior=_floats(anatomy.natural), prior_weight=_floats(0.5 / anatomy.spread),
         lowest=_floats(anatomy.lowest), highest=_floats(anatomy.highest), limit_weight=float(1.0 / LIMIT_RAD),
         before=_floats(before.angles), before_weight=before_weight, before_turn=_floats(before.turn),
         before_place=_floats(before.place), before_root_weight=root_weight,
@@ -97,7 +96,7 @@ def goal_for(anatomy: Anatomy, landmarks: Landmarks, camera: Camera, depth_m: fl
         sole=np.zeros(0, np.int64), sole_weight=np.zeros(0), sole_kernel=FLOOR_KERNEL_M, floor=np.zeros(4))
 
 
-def with_depth(goal: Goal, cloud: Cloud, near: np.ndarray, normals: np.ndarray, directions: bool = False) -> Goal:
+def with_depth(goal: Goal, cloud: Cloud, near: np.ndarray, normals: np.ndarray) -> Goal:
     """Adds depth readings, each beside a surface point; world landmarks only disturb them, so they go.
 
     near     (C,) surface point beside each reading, -1 = none
@@ -107,8 +106,7 @@ def with_depth(goal: Goal, cloud: Cloud, near: np.ndarray, normals: np.ndarray, 
     used = max(int((near >= 0).sum()), 1)
     weight = np.sqrt(120.0 / max(used, 120)) / DEPTH_ERROR_M
     return goal._replace(near=near, near_normal=_floats(normals[np.maximum(near, 0)]), reading=_floats(cloud.points),
-                         reading_weight=float(weight),
-                         direction_weight=goal.direction_weight if directions else np.zeros_like(goal.direction_weight))
+                         reading_weight=float(weight), direction_weight=np.zeros_like(goal.direction_weight))
 
 
 def with_outline(goal: Goal, outline: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Goal:

@@ -106,7 +106,7 @@ def settled(model: Model, clip: Clip, sights: Mapping[int, Sight], states: Seque
             track: Track) -> tuple[list[State], np.ndarray]:
     """All frames together, a few times over: the floor, what touches it and who is to be trusted are found anew."""
     if clip.smooth_s <= 0:
-        return list(states), _trust(model, clip, sights, states)
+        return list(states), _trust(model, sights, states)
     flow = flow_of(model.anatomy, clip.times_s, clip.smooth_s)
     lightly = flow_of(model.anatomy, clip.times_s, min(clip.smooth_s, FIRST_SMOOTH_S))
     heights = np.array([model.tall_px(state) for state in states])
@@ -114,7 +114,7 @@ def settled(model: Model, clip: Clip, sights: Mapping[int, Sight], states: Seque
     runs = standing_runs(seen, clip.found, clip.times_s, heights)
     states = _without_leaps(model, clip, sights, states)
     for turn in track(range(SETTLING_ROUNDS), "Settling poses", SETTLING_ROUNDS):
-        trust = _trust(model, clip, sights, states)
+        trust = _trust(model, sights, states)
         soles = np.array([model.surface(state)[0][model.soles] for state in states])
         floors = _floors(soles, states, trust, clip.times_s)
         stand = standing_depths(runs, np.array([model.marks_m(state) for state in states]),
@@ -125,7 +125,7 @@ def settled(model: Model, clip: Clip, sights: Mapping[int, Sight], states: Seque
                  else goal for row, goal in enumerate(goals)]
         easy = lightly if turn == 0 else loosened(flow, states)
         states = solve_clip(model.rig, model.marks, model.skin, goals, states, easy, 6 if turn == 0 else 3)
-    return states, _trust(model, clip, sights, states)
+    return states, _trust(model, sights, states)
 
 
 def fit_live(clip: Clip, track: Track) -> BodyFit:
@@ -149,7 +149,7 @@ def fit_live(clip: Clip, track: Track) -> BodyFit:
                                  clip.times_s[row])[0]
     whole = _filled(states, clip.times_s)
     known = np.array([state is not None for state in states])
-    return answer(live.model, whole, _trust(live.model, clip, sights, whole) * known, clip, sights)
+    return answer(live.model, whole, _trust(live.model, sights, whole) * known, clip, sights)
 
 
 def shape_rows(clip: Clip, rows: np.ndarray, count: int = SHAPE_FRAMES) -> list[int]:
@@ -212,7 +212,7 @@ def _floors(soles_m: np.ndarray, states: Sequence[State], trust: np.ndarray,
     return floors
 
 
-def _trust(model: Model, clip: Clip, sights: Mapping[int, Sight], states: Sequence[State]) -> np.ndarray:
+def _trust(model: Model, sights: Mapping[int, Sight], states: Sequence[State]) -> np.ndarray:
     """(F,) 0 or 1: 0 where nobody was found or the body misses the landmarks widely."""
     return np.array([float(row in sights and model.error_px(state, sights[row].landmarks)
                            < LOST_SHARE * model.tall_px(state)) for row, state in enumerate(states)])
@@ -223,7 +223,7 @@ def _without_leaps(model: Model, clip: Clip, sights: Mapping[int, Sight], states
     found = clip.found.astype(float)
     if found.sum() < 5:
         return list(states)
-    trust = np.maximum(_trust(model, clip, sights, states) * found, 1e-6 * found)
+    trust = np.maximum(_trust(model, sights, states) * found, 1e-6 * found)
     frame_s = float(np.median(np.diff(clip.times_s)))
     told = smooth(states, trust, clip.times_s, max(clip.smooth_s, 2 * frame_s), leave_out_self=True)
     leap = np.array([np.abs(model.joints(a) - model.joints(b)).max() for a, b in zip(states, told)])
