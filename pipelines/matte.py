@@ -207,13 +207,12 @@ def without_objects(task: Task, view: View, opinion: np.ndarray,
                     part: tuple[slice, slice]) -> tuple[View, np.ndarray]:
     """View and opinion with what covers the body for a moment taken out."""
     from pipelines.matting.body import NO_REGION
-    from pipelines.matting.objects import objects_in
+    from pipelines.matting.objects import objects_in, taken_out
 
     looks, body = _looks(task.out / DRAFTS / LOOKS_FILE), view.regions != NO_REGION
     if looks is None or not body.any() or (view.mask[body] > 0.5).mean() < SEEN_OF_BODY:
         return view, opinion
-    object_ = objects_in(view, opinion, _maps(task.maps), part, looks)
-    return replace(view, core=view.core & ~object_), np.where(object_, np.float32(0), opinion)
+    return taken_out(view, opinion, objects_in(view, opinion, _maps(task.maps), part, looks))
 
 
 def view_of(task: Task) -> tuple[View, tuple[slice, slice]]:

@@ -7,7 +7,7 @@ import numpy as np
 from pipelines.core.records import SurfaceMaps
 from pipelines.matting.body import NO_REGION, region_names
 from pipelines.matting.evidence import View
-from pipelines.matting.objects import Looks, bins, in_palette, looks_of, objects_in, palette
+from pipelines.matting.objects import Looks, bins, in_palette, looks_of, objects_in, palette, taken_out
 
 SIZE, PX_PER_M = (160, 100), 100.0
 NAVY, SKIN, WHITE, RED = (25, 30, 60), (180, 130, 100), (240, 240, 240), (200, 30, 30)
@@ -100,3 +100,21 @@ def test_a_view_that_is_a_part_of_the_picture_finds_the_same() -> None:
     opinion = (regions != NO_REGION).astype(np.float32)
     view = View(image[part], opinion[part], regions[part], np.zeros(opinion[part].shape, bool), PX_PER_M)
     np.testing.assert_array_equal(objects_in(view, opinion[part], body_maps(), part, looks), whole[part])
+
+
+def test_an_object_found_too_small_leaves_no_rim_of_it_on_the_body() -> None:
+    """A white ball before navy cloth, of which a ring 2 px wide was missed; the body's core reaches up to it."""
+    from pipelines.matting.closed_form import person_alpha
+
+    rows, columns = np.mgrid[:160, :160] + 0.5
+    away = np.hypot(rows - 80, columns - 80)
+    image = np.where((away < 30)[..., None], WHITE, NAVY).astype(np.uint8)
+    image = np.clip(image + np.random.default_rng(0).normal(0, 3, image.shape), 0, 255).astype(np.uint8)
+    somebody = np.ones((160, 160), np.float32)
+    view = View(image, somebody, np.zeros((160, 160), np.uint8), np.ones((160, 160), bool), 200.0)
+    without, opinion = taken_out(view, somebody, away < 28)
+    assert not opinion[away < 28].any() and opinion[away >= 28].all() and without.core[away > 28 + 11].all()
+    alpha = person_alpha(image, opinion, 4.0, without.core)
+    assert alpha[away < 29.5].mean() < 0.02 and alpha[away > 31].min() > 0.9
+    kept = person_alpha(image, opinion, 4.0, view.core & (away >= 28))
+    assert kept[(away > 28.5) & (away < 29.5)].mean() > 0.9         # what the core would keep

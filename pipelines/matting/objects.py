@@ -28,6 +28,7 @@ BESIDE_M = 0.03                         # how far beside the body an object may 
 THINNEST_M = 0.035                      # half the width of the narrowest object that is told
 SMALLEST_M2 = 0.008                     # its area
 GROWS_M = 0.12                          # how far what belongs to an object reaches from its sure part
+RIM_M = 0.04                            # beside an object the picture decides, not the body
 FEET_NEAR_M = 0.10
 BINS = 12                               # of a colour channel
 SHARE_OF_BIN = 0.004                    # of a part's texels, for a colour to be the part's
@@ -88,6 +89,14 @@ def objects_in(view: View, opinion: np.ndarray, maps: SurfaceMaps, place: tuple[
     objects = unlike_body(small, cv2.resize(opinion, size, interpolation=cv2.INTER_AREA), expected[::step, ::step],
                           told[::step, ::step], looks)
     return cv2.resize(objects.astype(np.uint8), opinion.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0
+
+
+def taken_out(view: View, opinion: np.ndarray, objects: np.ndarray) -> tuple[View, np.ndarray]:
+    """View and opinion (h, w) without objects (h, w) bool; beside them nothing is sure, else a ball leaves its rim."""
+    import cv2
+
+    beside = cv2.dilate(objects.astype(np.uint8), disc(RIM_M * view.px_per_m)) > 0
+    return replace(view, core=view.core & ~beside), np.where(objects, np.float32(0), opinion)
 
 
 def unlike_body(view: View, opinion: np.ndarray, expected: np.ndarray, told: np.ndarray, looks: Looks) -> np.ndarray:
