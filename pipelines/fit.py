@@ -281,5 +281,5 @@ def estimate_s(inputs: Mapping[str, Path], options: FitOptions) -> float:
     return 8.0 + per_frame * len(stored["times_s"])
 
 
-STAGE = Stage(name="fit", version=4, doing="Fitting the body", Options=FitOptions, run=run,
+STAGE = Stage(name="fit", version=5, doing="Fitting the body", Options=FitOptions, run=run,
               inputs=("capture", "keypoints"), check=check, estimate_s=estimate_s)
