@@ -60,6 +60,9 @@ def limbs_of(bvh: BvhFile) -> dict[str, int] | None:
     arm_parts = [limb for branch in arms.branches if (limb := tree.limb(arms.hub, branch, ARM))]
     if len(leg_parts) < 2 or len(arm_parts) < 2:
         return None
+    bends = [joint for limb in (*leg_parts, *arm_parts) for joint in limb.bends]
+    if len(set(bends)) < len(bends):    # a pair that lies within another's branch
+        return None
     left = _left(places, leg_parts, legs.hub, arms.hub)
     for limbs, names in ((leg_parts, ("", "hip", "knee", "ankle", "toe")),
                          (arm_parts, ("collar", "shoulder", "elbow", "wrist", ""))):
