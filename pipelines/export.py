@@ -5,19 +5,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipelines.core.errors import AnrError, UsageError, explained_os_errors
+from pipelines.core.errors import AnrError, UsageError
 from pipelines.core.options import option
 from pipelines.core.records import Motion
 from pipelines.core.stage import Job, Outcome, Stage
 from pipelines.core.storage import read_fit, read_json
+from pipelines.playback.delivery import check_target, copied
 
 MOST_FPS = 240.0
 FILE = "motion.bvh"
@@ -37,11 +36,7 @@ def check(options: ExportOptions) -> None:
         raise UsageError("Nothing was said about what to export.", hint="The motion: anr export --bvh")
     if not (options.fps == 0 or 1 <= options.fps <= MOST_FPS):
         raise AnrError(f"--fps {options.fps:g} is not a frame rate.", hint=f"Leave it away, or use 1 to {MOST_FPS:g}.")
-    if options.out and Path(options.out).suffix.lower() != ".bvh":
-        raise AnrError(f"A motion is a .bvh file, so --out {options.out} cannot hold it.",
-                       hint=f"Name it {Path(options.out).with_suffix('.bvh').name}.")
-    if options.out and (Path(options.out).is_dir() or not _can_write(Path(options.out).parent)):
-        raise AnrError(f"Nothing can be written to {options.out}.", hint="Choose a file in a folder of your own.")
+    check_target(options.out, ".bvh", "A motion")
 
 
 def run(job: Job) -> Outcome:
@@ -74,27 +69,9 @@ def run(job: Job) -> Outcome:
 
 
 def deliver(folder: Path, options: ExportOptions) -> None:
-    """Copies the file to where it was asked for; it appears there whole or not at all."""
-    if not options.out:
-        return
-    target = Path(options.out)
-    partial = target.with_name(f"{target.name}.partial")
-    with explained_os_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copyfile(folder / FILE, partial)
-            os.replace(partial, target)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-
-
-def _can_write(folder: Path) -> bool:
-    """Whether a folder is there, or can be made, and takes files."""
-    folder = folder.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK)
+    """Copies the file to where it was asked for."""
+    if options.out:
+        copied(folder / FILE, Path(options.out))
 
 
 def _estimate_s(inputs: Mapping[str, Path], options: ExportOptions) -> float:

@@ -6,17 +6,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipelines.core.errors import AnrError, explained_os_errors
+from pipelines.core.errors import AnrError
 from pipelines.core.options import option
 from pipelines.core.stage import Job, Outcome, Stage
 from pipelines.core.storage import read_fit, read_json
+from pipelines.playback.delivery import check_target, copied
 
 TEXTURE, REGIONS = "texture.png", "regions.png"
 MOST_FRAMES = 24
@@ -29,13 +29,7 @@ class UnwrapOptions:
 
 def check(options: UnwrapOptions) -> None:
     """Refuses a name that cannot hold the picture."""
-    from pipelines.playback.delivery import can_write
-
-    if options.out and Path(options.out).suffix.lower() != ".png":
-        raise AnrError(f"The texture is a .png file, so --out {options.out} cannot hold it.",
-                       hint=f"Name it {Path(options.out).with_suffix('.png').name}.")
-    if options.out and (Path(options.out).is_dir() or not can_write(Path(options.out).parent)):
-        raise AnrError(f"Nothing can be written to {options.out}.", hint="Choose a file in a folder of your own.")
+    check_target(options.out, ".png", "The texture")
 
 
 def run(job: Job) -> Outcome:
@@ -72,18 +66,9 @@ def run(job: Job) -> Outcome:
 
 
 def deliver(folder: Path, options: UnwrapOptions) -> None:
-    """Copies the texture to where it was asked for; it appears there whole or not at all."""
-    if not options.out:
-        return
-    target = Path(options.out)
-    partial = target.with_name(f"{target.name}.partial")
-    with explained_os_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copyfile(folder / TEXTURE, partial)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+    """Copies the texture to where it was asked for."""
+    if options.out:
+        copied(folder / TEXTURE, Path(options.out))
 
 
 def _estimate_s(inputs: Mapping[str, Path], options: UnwrapOptions) -> float:

@@ -15,7 +15,7 @@ from pipelines.body.surface import region_map, texel_positions
 from pipelines.core.errors import AnrError, UsageError
 from pipelines.core.stage import Job, Progress
 from pipelines.media.images import read_image, write_image
-from pipelines.playback.wardrobe import GARMENTS, HEM, garment_texels, mixed_texture, read_mask, shares_of, texels_of
+from pipelines.playback.wardrobe import GARMENTS, HEM, mixed_texture, read_mask, shares_of, texels_of
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +69,13 @@ def test_wearing_ones_own_changes_nothing(avatar: Path) -> None:
 
 def test_borders_between_two_people_are_soft() -> None:
     for garment in GARMENTS:
-        weights = garment_texels(garment, 256)
+        weights = texels_of([garment], 256)[garment]
         soft = (weights > 0.05) & (weights < 0.95)
         assert weights.min() >= 0 and weights.max() <= 1 and soft.any(), garment
 
 
 def test_shirt_and_trousers_share_the_hips_at_a_hem_and_never_overlap() -> None:
-    shirt, trousers = (garment_texels(garment, 256) for garment in ("shirt", "trousers"))
+    shirt, trousers = (texels_of([garment], 256)[garment] for garment in ("shirt", "trousers"))
     assert (shirt + trousers).max() < 1 + 1e-6
     body = load_body()
     hips = region("hips")
@@ -123,7 +123,7 @@ def test_a_tryon_reminds_and_goes_around_by_default(avatar: Path, tmp_path: Path
     assert read_image(tmp_path / outcome.outputs["regions"]).shape == (1024, 1024, 3)
 
 
-def test_the_guide_shows_every_region_in_a_colour_of_its_own(avatar: Path, tmp_path: Path) -> None:
+def test_the_guide_shows_every_region_in_a_colour_of_its_own(tmp_path: Path) -> None:
     from pipelines.playback.wardrobe import write_region_guide
 
     write_region_guide(tmp_path / "regions.png")

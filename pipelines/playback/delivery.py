@@ -19,14 +19,26 @@ def deliver(folder: Path, options: PlaybackOptions) -> None:
 
     if options.frames_dir:
         for frame in sorted((folder / "frames").glob("*.png")):
-            _copy(frame, Path(options.frames_dir) / frame.name)
+            copied(frame, Path(options.frames_dir) / frame.name)
     if options.out:
         video = folder / video_name(options)
         if not video.exists():
             raise AnrError(f"There is no video to copy to {options.out}: it was rendered without ffmpeg.",
                            hint=f"Its frames are in {folder / 'frames'}. For a video: pip install imageio-ffmpeg "
                                 f"ffmpeg-python, delete {folder} and run the command again.")
-        _copy(video, Path(options.out))
+        copied(video, Path(options.out))
+
+
+def check_target(out: str, suffix: str, what: str) -> None:
+    """AnrError where `--out` names no file of this kind, or one that nothing can be written to; "" is no target."""
+    if not out:
+        return
+    target = Path(out)
+    if target.suffix.lower() != suffix:
+        raise AnrError(f"{what} is a {suffix} file, so --out {out} cannot hold it.",
+                       hint=f"Name it {target.with_suffix(suffix).name}.")
+    if target.is_dir() or not can_write(target.parent):
+        raise AnrError(f"Nothing can be written to {out}.", hint="Choose a file in a folder of your own.")
 
 
 def can_write(folder: Path) -> bool:
@@ -37,7 +49,8 @@ def can_write(folder: Path) -> bool:
     return folder.is_dir() and os.access(folder, os.W_OK)
 
 
-def _copy(source: Path, target: Path) -> None:
+def copied(source: Path, target: Path) -> None:
+    """A file copied to where it was asked for; it appears there whole or not at all."""
     partial = target.with_name(f"{target.name}.partial")
     with explained_os_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -80,11 +80,6 @@ def texels_of(named: Sequence[str], size: int) -> dict[str, np.ndarray]:
     return {what: shares[what] for what in named if what in shares}
 
 
-def garment_texels(garment: str, size: int) -> np.ndarray:
-    """(size, size) float32 weights 0..1 of one garment's texels, with soft borders."""
-    return texels_of([garment], size)[garment]
-
-
 def check_region(name: str) -> None:
     """AnrError for a region that bodies do not have."""
     names = load_body().region_names

@@ -25,7 +25,7 @@ from pipelines.metrics.lpips import load_lpips
 from pipelines.metrics.weights import find_weights
 from pipelines.playback.drawing import Actor, drawn_body, person_of, trained_px_per_m
 from pipelines.playback.shots import orbit, read_captured, sitting_of
-from pipelines.playback.wardrobe import garment_texels, mixed_texture
+from pipelines.playback.wardrobe import mixed_texture, texels_of
 from pipelines.renderers.avatar import load_avatar
 from pipelines.renderers.engines import engine_for
 
@@ -52,7 +52,7 @@ def views_of(train: Path, face: str, shirt: str, count: int, garment: str) -> li
     avatar.person(shirt)
     textures = {"face": avatar.textures[face], "shirt": avatar.textures[shirt]}
     size = textures["face"].shape[-1]
-    weights = garment_texels(garment, size)
+    weights = texels_of([garment], size)[garment]
     textures["swap"] = mixed_texture(textures["face"], [(weights, textures["shirt"])])
     face_weights = region_texels(body, ("face",), size, 0.0)
     sitting = sitting_of(person.camera, person.height_px, read_captured(person.motion)[0], body, person.betas)
