@@ -49,6 +49,7 @@ class View:
 
     image: np.ndarray                   # (H, W, 3) the captured frame
     alpha: np.ndarray                   # (H, W) its matte
+    colours: np.ndarray                 # (H, W, 3) the captured frame with the person's own colours at the edge
     rgb: np.ndarray                     # (H, W, 3) the rendering's colours, 0 outside the body's box
     own_alpha: np.ndarray               # (H, W) the rendering's mask
     uv: np.ndarray                      # (H, W, 2) the body's surface, NaN outside
@@ -58,7 +59,7 @@ class View:
     @property
     def on_grey(self) -> tuple[np.ndarray, np.ndarray]:
         """Truth and rendering, each on grey by its own alpha."""
-        return on_grey(self.image, self.alpha), on_grey(self.rgb, self.own_alpha)
+        return on_grey(self.colours, self.alpha), on_grey(self.rgb, self.own_alpha)
 
 
 def run(job: Job) -> Outcome:
@@ -117,12 +118,14 @@ def view(inputs: Mapping[str, Path], avatar: Avatar, person: str, index: int) ->
     """One held-out frame and its replay."""
     from pipelines.body.model import load_body
     from pipelines.core.mapcache import read_maps
-    from pipelines.media.images import read_alpha
+    from pipelines.matting.foreground import person_colours
+    from pipelines.media.images import read_alpha, read_image
     from pipelines.media.recording import Recording
     from pipelines.renderers.avatar import render_person
 
-    image = Recording(inputs[f"{person}/capture"]).image(index).astype(np.float32) / 255.0
-    alpha = read_alpha(inputs[f"{person}/matte"] / "alpha" / f"{index:05d}.png")
+    image, matte = Recording(inputs[f"{person}/capture"]).image(index), inputs[f"{person}/matte"]
+    alpha = read_alpha(matte / "alpha" / f"{index:05d}.png")
+    colours = person_colours(image, alpha, read_image(matte / "edge" / f"{index:05d}.png"))
     maps = read_maps(inputs[f"{person}/raster"] / "maps" / f"{index:05d}.maps")
     rgb, own_alpha = render_person(avatar, avatar.textures[person], maps)
     body, (x0, y0, x1, y1) = load_body(), maps.box
@@ -135,8 +138,12 @@ def view(inputs: Mapping[str, Path], avatar: Avatar, person: str, index: int) ->
         return full
 
     uv = np.where(maps.inside[..., None], maps.uv, np.float32(np.nan))
-    return View(image, alpha, whole(rgb, 0.0), whole(own_alpha, 0.0), whole(uv, np.nan), whole(face, 0),
-                whole(face | scalp, 0))
+    return View(_unit(image), alpha, _unit(colours), whole(rgb, 0.0), whole(own_alpha, 0.0), whole(uv, np.nan),
+                whole(face, 0), whole(face | scalp, 0))
+
+
+def _unit(picture: np.ndarray) -> np.ndarray:
+    return picture.astype(np.float32) / 255.0
 
 
 def compare(inputs: Mapping[str, Path], avatar: Avatar, person: str, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -268,8 +275,8 @@ def _protocol(avatar: Avatar, measures: Measures, inception: str, pictures: int)
         "frames": "held out in contiguous segments, 5 frames away from training frames; mean over frames, then people",
         "poses": "fitted to the frame itself, not refined for the test",
         "mask": "the matte of the captured frame for truth, the network's own for the rendering",
-        "background": "truth and rendering each on grey 0.5 by their own alpha; whole frame: the captured frame "
-                      "against the rendering over the clean plate of training frames",
+        "background": "truth (its edge without the old background) and rendering each on grey 0.5 by their own alpha; "
+                      "whole frame: the captured one against the rendering over the clean plate of training frames",
         "crop": "the true matte (above 0.5) with a margin of 5 % of its height",
         "face": f"head box of the fitted body (face and scalp, margin 15 %), where {FACE_PIXELS} pixels of the face "
                 "are seen; on grey",
@@ -335,5 +342,5 @@ def _spread(frames: list[int], most: int) -> list[int]:
     return [frames[int(k)] for k in np.linspace(0, len(frames) - 1, most).round()]
 
 
-STAGE = Stage(name="eval", version=2, doing="Examining held-out frames", Options=EvalOptions, run=run,
+STAGE = Stage(name="eval", version=3, doing="Examining held-out frames", Options=EvalOptions, run=run,
               inputs=("train", "capture", "raster", "matte"), keeps_options=False)

@@ -169,6 +169,6 @@ def _estimate(inputs: Mapping[str, Path], options: TrainOptions) -> float:
     return 15.0 + (minutes * 60.0 or (options.images or recipe.images) * SECONDS_PER_IMAGE.get(options.preset, 1.0))
 
 
-STAGE = Stage(name="train", version=2, doing="Training", Options=TrainOptions, run=run,
+STAGE = Stage(name="train", version=3, doing="Training", Options=TrainOptions, run=run,
               inputs=("capture", "fit", "raster", "matte", "keyframes"), resumable=True, estimate_s=_estimate,
               check=check)

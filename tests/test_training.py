@@ -15,17 +15,18 @@ from training_helpers import FRAMES, SIZE, TINY, Remembering, lesson_and_state, 
 from pipelines import train
 from pipelines.body.model import load_body, pose_body
 from pipelines.core.errors import AnrError
+from pipelines.core.mapcache import read_maps
 from pipelines.core.split import split_frames
 from pipelines.core.storage import write_json
 from pipelines.geometry.cameras import camera_from_fov
-from pipelines.media.images import write_alpha
+from pipelines.media.images import write_alpha, write_image
 from pipelines.media.recording import Recording
 from pipelines.rasterizers.cpu import surface_maps
 from pipelines.renderers.avatar import load_avatar, render_person
 from pipelines.training import loop, validation
 from pipelines.training import state as states
 from pipelines.training import step as steps
-from pipelines.training.dataset import CroppedFrame, clean_plate, cut_window, draw_batch
+from pipelines.training.dataset import CroppedFrame, Memory, PersonFrames, clean_plate, cut_window, draw_batch
 from pipelines.training.features import SqueezeFeatures
 from pipelines.training.losses import (
     blend,
@@ -377,6 +378,30 @@ def test_options_that_could_never_work_are_refused_before_any_work() -> None:
                   {"renderer": "magic"}, {"device": "toaster"}, {"minutes": float("nan")}):
         with pytest.raises(AnrError):
             check(TrainOptions(**wrong))
+
+
+def test_what_the_matte_leaves_out_is_not_wanted(person: dict[str, Path], tmp_path: Path) -> None:
+    """A ball before the person: the mask has a hole there, so the picture to learn must show the background in it."""
+    import shutil
+
+    matte = tmp_path / "matte"
+    shutil.copytree(person["matte"], matte)
+    first = read_maps(person["raster"] / "maps" / "00000.maps").inside
+    row, column = (int(np.median(where)) for where in np.nonzero(first))
+    alpha = first.astype(np.float32)
+    alpha[row - 2:row + 3, column - 2:column + 3] = 0.0
+    alpha[row + 3, column - 2:column + 3] = 0.5
+    colours = np.full((SIZE, SIZE, 3), 200, np.uint8)
+    write_alpha(matte / "alpha" / "00000.png", alpha)
+    write_image(matte / "edge" / "00000.png", colours)
+    plate = np.full((SIZE, SIZE, 3), 10, np.uint8)
+    no_face = np.zeros(len(load_body().faces), bool)
+    frame = PersonFrames(person["capture"], person["raster"], matte, plate, no_face, Memory())[0]
+    assert np.all(frame.image[frame.alpha == 0] == frame.background[frame.alpha == 0])
+    hole = (frame.alpha == 0) & (frame.inside > 0)
+    assert hole.sum() >= 20 and np.all(frame.image[hole] == 10, axis=1).sum() >= 12       # its rim is near the person
+    half = (frame.alpha > 100) & (frame.alpha < 150)
+    assert half.sum() == 5 and np.all(np.abs(frame.image[half].astype(int) - 105) <= 1)
 
 
 def test_a_frame_with_nobody_in_its_matte_never_teaches(person: dict[str, Path], tmp_path: Path) -> None:

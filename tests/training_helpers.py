@@ -16,7 +16,7 @@ from pipelines.core.records import BodyFit, BodyPose, Frame
 from pipelines.core.stage import Job, Outcome, Progress
 from pipelines.core.storage import write_fit, write_json
 from pipelines.geometry.cameras import camera_from_fov
-from pipelines.media.images import write_alpha
+from pipelines.media.images import write_alpha, write_image
 from pipelines.media.recording import RecordingWriter
 from pipelines.rasterizers.cpu import surface_maps
 from pipelines.training import state as states
@@ -36,7 +36,8 @@ def make_person(root: Path) -> dict[str, Path]:
         folder.mkdir()
     (folders["raster"] / "maps").mkdir()
     write_json(folders["raster"] / "raster.json", {"projection": "perspective", "rasterizer": "cpu"})
-    (folders["matte"] / "alpha").mkdir()
+    for name in ("alpha", "edge"):
+        (folders["matte"] / name).mkdir()
     body, camera = load_body(), camera_from_fov(SIZE, SIZE, 40.0)
     writer = RecordingWriter(folders["capture"], camera)
     wall = np.repeat((np.arange(SIZE) * 3).astype(np.uint8)[None, :, None], SIZE, 0).repeat(3, 2)
@@ -49,6 +50,7 @@ def make_person(root: Path) -> dict[str, Path]:
         image[maps.inside] = np.stack([220 - 2 * rows, 40 + 2 * rows, np.full(len(rows), 60)], -1)
         write_maps(folders["raster"] / "maps" / f"{index:05d}.maps", maps)
         write_alpha(folders["matte"] / "alpha" / f"{index:05d}.png", maps.inside.astype(np.float32))
+        write_image(folders["matte"] / "edge" / f"{index:05d}.png", np.zeros_like(image))    # no pixel is half covered
         writer.add(Frame(index, index / 15, image))
     writer.close(fps=15.0, height_m=None, intrinsics_from="test", intrinsics_known=True, track=None)
     joints = len(body.joint_names)

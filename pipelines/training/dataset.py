@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from pipelines.core.mapcache import read_maps
-from pipelines.media.images import read_alpha
+from pipelines.matting.foreground import person_colours
+from pipelines.media.images import read_alpha, read_image
 from pipelines.media.recording import Recording
 from pipelines.training.recipe import Recipe
 
@@ -26,7 +27,7 @@ FACE_PIXELS = 60                        # fewer visible face pixels than this ar
 class CroppedFrame:
     """One captured frame cut to its body's box."""
 
-    image: np.ndarray                   # (h, w, 3) uint8 sRGB
+    image: np.ndarray                   # (h, w, 3) uint8 sRGB: the person's own colours over `background`
     alpha: np.ndarray                   # (h, w) uint8
     background: np.ndarray              # (h, w, 3) uint8: the frame away from the person, the clean plate near them
     uv: np.ndarray                      # (h, w, 2) uint16, 65535 = 1
@@ -78,12 +79,16 @@ class PersonFrames:
         maps = read_maps(self.raster / "maps" / f"{index:05d}.maps")
         x0, y0, x1, y1 = maps.box
         image = np.ascontiguousarray(self.recording.image(index)[y0:y1, x0:x1])
+        edge = read_image(self.matte / "edge" / f"{index:05d}.png")[y0:y1, x0:x1]
         alpha = np.round(read_alpha(self.matte / "alpha" / f"{index:05d}.png")[y0:y1, x0:x1] * 255).astype(np.uint8)
         near = _dilated(alpha > 8, round(NEAR * self.plate.shape[0]))
         background = np.where(near[..., None], self.plate[y0:y1, x0:x1], image)
+        # What the mask leaves out (a ball before the person, the old background in hair) must not be wanted either.
+        share = alpha[..., None] / np.float32(255.0)
+        wanted = np.round(share * person_colours(image, share[..., 0], edge) + (1.0 - share) * background)
         inside = maps.inside.astype(np.uint8)
         inside[maps.inside] += self.face_of_body[maps.face_index[maps.inside]]
-        return CroppedFrame(image, alpha, background, np.round(maps.uv * 65535).astype(np.uint16),
+        return CroppedFrame(wanted.astype(np.uint8), alpha, background, np.round(maps.uv * 65535).astype(np.uint16),
                             np.round(maps.normal * 127).astype(np.int8), inside)
 
 
