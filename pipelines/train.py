@@ -103,6 +103,12 @@ def _recipe(options: TrainOptions) -> Recipe:
                                            **parsed_changes(options.changes)})
     if recipe.view_term and options.renderer != "dnr":
         raise AnrError(f"--set view_term=yes is not for the renderer {options.renderer!r}.", hint="It is part of dnr.")
+    if not recipe.normals and options.renderer not in ("anr", "onestage"):
+        raise AnrError(f"--set normals=no is not for the renderer {options.renderer!r}.",
+                       hint="anr and onestage can do without.")
+    if recipe.capacity != 1.0 and options.renderer != "onestage":
+        raise AnrError(f"--set capacity={recipe.capacity:g} is not for the renderer {options.renderer!r}.",
+                       hint="Rivals have as many parameters as anr; onestage can have others.")
     return recipe
 
 

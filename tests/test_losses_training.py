@@ -16,16 +16,17 @@ from pipelines.body.surface import region_map
 from pipelines.core.errors import AnrError
 from pipelines.core.mapcache import read_maps
 from pipelines.core.split import split_frames
-from pipelines.renderers import RENDERERS, renderer_file
+from pipelines.renderers import RENDERERS, Prediction, build_renderer, renderer_config, renderer_file
 from pipelines.renderers.avatar import load_avatar, render_person
 from pipelines.renderers.texture import TEXTURE_SIZE
+from pipelines.renderers.unet import parameters_of
 from pipelines.train import TrainOptions, _recipe, check
 from pipelines.training import loop, step, validation
 from pipelines.training.before import announcement, network_size, time_left
 from pipelines.training.colours import average_colours, coloured_start
 from pipelines.training.recipe import PRESETS
 from pipelines.training.state import Plan, State, load_checkpoint, save_checkpoint
-from pipelines.training.step import Lesson, adversarial_terms, draw_step, on_keyframe, take_step
+from pipelines.training.step import Lesson, adversarial_terms, draw_step, loss_terms, on_keyframe, take_step
 from pipelines.training.validation import set_aside
 
 
@@ -258,9 +259,55 @@ def test_colours_go_into_three_channels_and_unseen_texels_get_their_regions_mean
     assert (torso & ~seen).any() and np.abs(coloured[:3][:, torso & ~seen].T - expected).max() < 1e-9
 
 
+# ---- what the ablations leave out -----------------------------------------------------------------------------------
+
+def test_with_the_matte_in_equation_3_the_pixel_loss_says_nothing_of_the_mask(person: dict[str, Path],
+                                                                              tmp_path: Path) -> None:
+    """By hand: 0.5 under the predicted mask, 0.25 under the matte; both pictures are wrong by 1 everywhere."""
+    lesson, state = lesson_and_state(person, tmp_path / "job")
+    batch = draw_step(lesson, state.renderer, 0)[2]
+    batch = batch._replace(alpha=torch.full_like(batch.alpha, 0.25), image=torch.zeros_like(batch.image),
+                           weight=torch.ones_like(batch.weight))
+    for counted, wanted in (("predicted", 0.5), ("matte", 0.25)):
+        logit = torch.zeros_like(batch.alpha, requires_grad=True)
+        one = torch.ones_like(batch.image).requires_grad_()
+        recipe = dataclasses.replace(TINY, pixel_mask=counted)
+        pixel = loss_terms(Prediction(one, logit, one), one, batch, recipe, None)["pixel"]
+        assert pixel.item() == pytest.approx(2 * wanted)
+        pixel.backward()
+        assert (logit.grad is not None) == (counted == "predicted") and one.grad is not None
+
+
+@pytest.mark.parametrize("name", ["anr", "onestage"])
+def test_without_normals_the_picture_does_not_depend_on_them(name: str) -> None:
+    features, normal, inside = torch.randn(1, 8, 16, 16), torch.randn(1, 3, 16, 16), torch.ones(1, 1, 16, 16)
+    for normals in (True, False):
+        torch.manual_seed(0)
+        size = dataclasses.replace(TINY, normals=normals).network(8)
+        network = build_renderer(name, renderer_config(name, size))
+        seen, unseen = network(features, normal, inside), network(features, torch.zeros_like(normal), inside)
+        assert torch.equal(seen.rgb, unseen.rgb) != normals
+
+
+def test_a_model_from_before_there_was_a_choice_has_its_normals() -> None:
+    config = renderer_config("anr", TINY.network(8))
+    old = {key: value for key, value in config.items() if key != "normals"}
+    assert list(build_renderer("anr", old).state_dict()) == list(build_renderer("anr", config).state_dict())
+    assert build_renderer("anr", old).normals is True
+
+
+@pytest.mark.parametrize("capacity", [0.5, 2.0])
+@pytest.mark.parametrize("normals", [True, False])
+def test_one_stage_has_the_capacity_it_is_told(capacity: float, normals: bool) -> None:
+    size = dataclasses.replace(PRESETS["standard"], capacity=capacity, normals=normals).network(8)
+    one, two = (parameters_of(lambda: build_renderer(name, renderer_config(name, size)))    # noqa: B023
+                for name in ("onestage", "anr"))
+    assert one == pytest.approx(capacity * two, rel=0.03)
+
+
 # ---- rivals ---------------------------------------------------------------------------------------------------------
 
-FALLS_BELOW = {"anr": 0.3, "dnr": 0.25, "pix2pix": 0.4}                # of the first pixel loss, after 30 steps
+FALLS_BELOW = {"anr": 0.3, "dnr": 0.25, "pix2pix": 0.4, "onestage": 0.3}    # of the first pixel loss, after 30 steps
 
 
 @pytest.mark.parametrize("name", sorted(RENDERERS))
@@ -282,13 +329,14 @@ def test_every_renderer_learns_one_static_pose(person: dict[str, Path], tmp_path
 
 
 @pytest.mark.parametrize(("name", "changes"), [
-    ("dnr", ("texture_channels=16", "texture_levels=4", "view_term=yes")), ("dnr", ()), ("pix2pix", ())])
+    ("dnr", ("texture_channels=16", "texture_levels=4", "view_term=yes")), ("dnr", ()), ("pix2pix", ()),
+    ("onestage", ()), ("onestage", ("normals=no", "capacity=2"))])
 def test_a_rival_goes_through_training_and_rendering(person: dict[str, Path], tmp_path: Path, name: str,
                                                     changes: tuple[str, ...]) -> None:
     trained(tmp_path / "train", {"ada": person, "ben": person}, images=4, renderer=name, changes=changes)
     avatar = load_avatar(tmp_path / "train", "cpu")
     assert avatar.description["renderer"] == name
-    assert avatar.textures["ada"].shape == (16 if changes else 8, TEXTURE_SIZE, TEXTURE_SIZE)
+    assert avatar.textures["ada"].shape == (16 if name == "dnr" and changes else 8, TEXTURE_SIZE, TEXTURE_SIZE)
     if name == "pix2pix":
         assert not torch.equal(avatar.textures["ada"], avatar.textures["ben"])
     rgb, alpha = render_person(avatar, avatar.textures["ada"], read_maps(person["raster"] / "maps" / "00003.maps"))
@@ -313,7 +361,11 @@ def test_options_of_the_recipe_are_refused_before_any_work() -> None:
                        changes=("critic_loss=hinge",)))
     for wrong, told in (({"extractor": "resnet"}, "extractor 'resnet' is not known"), ({"patience": -1}, "patience -1"),
                         ({"changes": ("magic=1",)}, "names nothing"), ({"split_ratio": -0.5}, "split ratio -0.5"),
-                        ({"changes": ("view_term=yes",)}, "not for the renderer 'anr'")):
+                        ({"changes": ("view_term=yes",)}, "not for the renderer 'anr'"),
+                        ({"changes": ("pixel_mask=none",)}, "pixel mask 'none' is not known"),
+                        ({"renderer": "dnr", "changes": ("normals=no",)}, "normals=no is not for the renderer 'dnr'"),
+                        ({"changes": ("capacity=2",)}, "capacity=2 is not for the renderer 'anr'"),
+                        ({"renderer": "onestage", "changes": ("capacity=0",)}, "capacity 0 is out of range")):
         with pytest.raises(AnrError, match=told):
             check(TrainOptions(**wrong))                               # type: ignore[arg-type]
 

@@ -26,6 +26,7 @@ RENDERERS: dict[str, str] = {
     "anr": "pipelines.renderers.anr",
     "dnr": "pipelines.renderers.dnr",
     "pix2pix": "pipelines.renderers.pix2pix",
+    "onestage": "pipelines.renderers.onestage",
 }
 
 

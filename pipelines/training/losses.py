@@ -23,7 +23,7 @@ def pixel_loss(mask: torch.Tensor, coarse: torch.Tensor | None, rgb: torch.Tenso
                weight: torch.Tensor | None = None) -> torch.Tensor:
     """Eq. 3: M |J - I| + M |I hat - I|, mean over pixels and colour channels.
 
-    mask    (B, 1, H, W) the *predicted* mask; gradients reach it
+    mask    (B, 1, H, W) the *predicted* mask, and gradients reach it; or the matte (`pixel_mask` of the recipe)
     coarse  (B, 3, H, W) J, or None for a renderer of one stage: then the first term is left out
     weight  (B, 1, H, W) importance of each pixel, or None for 1
     """

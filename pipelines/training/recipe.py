@@ -18,6 +18,8 @@ class Recipe:
     widths: tuple[int, ...] = (48, 96, 144)
     blocks: int = 1
     view_term: bool = False                     # dnr: spherical harmonics multiply nine texture channels
+    normals: bool = True                        # anr, onestage: whether the network sees I_norm
+    capacity: float = 1.0                       # onestage: so many times anr's parameters
     # neural texture
     texture_channels: int = 8                   # paper, section 4.1: 256 x 256 x 8
     texture_levels: int = 1                     # of its mip pyramid (DNR has 4)
@@ -47,6 +49,7 @@ class Recipe:
     patience: int = 0                           # looks at validation frames without gain before stopping; 0 = never
     # loss weights (Eq. 8)
     pixel: float = 1.0
+    pixel_mask: str = "predicted"               # M of Eq. 3; with no mask loss beside it only "matte" does not collapse
     mask: float = 3.0                           # above the largest pixel error, else the mask shrinks to flee from it
     feature: float = 0.1
     feature_warm_up: int = 200                  # images of linear warm-up: while colours are far off it thins the mask
@@ -72,7 +75,7 @@ class Recipe:
         """The size of the renderer, from which each makes its config."""
         return {"texture_channels": texture_channels, "latent_channels": self.latent_channels,
                 "unshuffle": self.unshuffle, "widths": list(self.widths), "blocks": self.blocks,
-                "view_term": self.view_term}
+                "view_term": self.view_term, "normals": self.normals, "capacity": self.capacity}
 
 
 # Parameters, and multiply-adds forward for a 512 x 512 picture:
@@ -92,10 +95,11 @@ PRESETS: dict[str, Recipe] = {
                     adversarial=0.01, critic_scales=3, critic_from=20_000, critic_warm_up=20_000),
 }
 WORDS = {"texture_start": ("random", "colours"), "network_frames": ("others", "all"),
-         "extractor": ("squeezenet1_1", "vgg19", "none"), "critic_loss": ("lsgan", "hinge")}
+         "extractor": ("squeezenet1_1", "vgg19", "none"), "critic_loss": ("lsgan", "hinge"),
+         "pixel_mask": ("predicted", "matte")}
 LEAST = {"batch": 1, "texture_channels": 3, "texture_levels": 1, "blocks": 1, "unshuffle": 1, "learning_rate": 1e-9,
          "texture_learning_rate": 1e-9, "critic_learning_rate": 1e-9, "critic_scales": 1, "critic_width": 1,
-         "clip_norm": 1e-9, "split_ratio": 0.0}
+         "clip_norm": 1e-9, "split_ratio": 0.0, "capacity": 0.1}
 
 
 def recipe_for(preset: str, **changes: Any) -> Recipe:

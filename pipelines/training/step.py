@@ -142,7 +142,8 @@ def loss_terms(predicted: Prediction, blended: torch.Tensor, batch: Batch, recip
                extractor: nn.Module | None) -> dict[str, torch.Tensor]:
     """Eq. 8 without its adversarial term: every term, already weighted."""
     mask = predicted.mask_logit.sigmoid()
-    terms = {"pixel": recipe.pixel * pixel_loss(mask, predicted.coarse, predicted.rgb, batch.image, batch.weight),
+    counted = batch.alpha if recipe.pixel_mask == "matte" else mask
+    terms = {"pixel": recipe.pixel * pixel_loss(counted, predicted.coarse, predicted.rgb, batch.image, batch.weight),
              "mask": recipe.mask * mask_loss(predicted.mask_logit, batch.alpha),
              "variation": recipe.tv_image * total_variation(blended) + recipe.tv_mask * total_variation(mask)}
     if extractor is not None and recipe.feature > 0:
