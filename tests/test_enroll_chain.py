@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chain_helpers import use_stages
 
 import anrcli
 from anrcli.commands.command import Report
-from pipelines import chain
+from pipelines import chain, evaluate, render, train, tryon
 from pipelines.chain import Request, bring_up_to_date, status
 from pipelines.core.errors import AnrError, UsageError
 from pipelines.core.stage import Job, Outcome, Stage
@@ -42,19 +43,12 @@ def toy(stage: Stage, runs: list[str]) -> Stage:
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What ran, in order, with stages that do nothing else."""
-    from anrcli.commands import models, stages
-
     ran: list[str] = []
     toys = {name: toy(stage, ran) for name, stage in chain.STAGES.items()}
-    for group in ("PERSON_STAGES", "DERIVING", "AVATAR_STAGES", "EXPORT_STAGES"):
-        made = tuple(toys[stage.name] for stage in getattr(chain, group))
-        monkeypatch.setattr(chain, group, made)
-        if hasattr(stages, group):
-            monkeypatch.setattr(stages, group, made)
-    for module in (chain, stages, models):
-        monkeypatch.setattr(module, "STAGES", toys)
-    for part in ("train", "render", "tryon", "evaluate"):
-        module = getattr(chain, part)
+    groups = ("PERSON_STAGES", "DERIVING", "AVATAR_STAGES", "EXPORT_STAGES")
+    use_stages(monkeypatch, STAGES=toys,
+               **{group: tuple(toys[stage.name] for stage in getattr(chain, group)) for group in groups})
+    for module in (train, render, tryon, evaluate):
         monkeypatch.setattr(module, "STAGE", toys[module.STAGE.name])
     return ran
 

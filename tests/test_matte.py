@@ -436,9 +436,9 @@ def test_clothes_between_the_legs_come_back_where_depth_says_they_are_near() -> 
 def test_a_matte_made_before_the_options_of_files_came_is_made_again_without_questions() -> None:
     from types import SimpleNamespace
 
-    from pipelines.chain import _check_same_files, _identity
+    from pipelines.chaining.identity import check_same_files, options_identity
 
     older = SimpleNamespace(made_from={"options": {"band": 0.012, "keep_all": False}})
-    identity = _identity(STAGE, MatteOptions(), older, {})        # type: ignore[arg-type]
+    identity = options_identity(STAGE, MatteOptions(), older, {})        # type: ignore[arg-type]
     assert identity["mattes"] == ""
-    _check_same_files(STAGE, MatteOptions(), {"options": identity}, {})
+    check_same_files(STAGE, MatteOptions(), {"options": identity}, {})

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from chain_helpers import use_stages
 
-from pipelines import chain
+from pipelines import train
 from pipelines.chain import Request, bring_up_to_date, status, work_ahead
 from pipelines.core.errors import AnrError
 from pipelines.core.options import option
@@ -66,9 +67,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, *stages: Stage) -> None:
-    monkeypatch.setattr(chain, "PERSON_STAGES", stages)
-    monkeypatch.setattr(chain, "AVATAR_STAGES", ())
-    monkeypatch.setattr(chain, "STAGES", {stage.name: stage for stage in stages})
+    use_stages(monkeypatch, PERSON_STAGES=stages, AVATAR_STAGES=(), STAGES={stage.name: stage for stage in stages})
 
 
 def made(workspace: Workspace, stage: str, **typed: dict) -> list[str]:
@@ -185,8 +184,9 @@ def test_a_resumable_stage_begun_anew_and_interrupted_goes_on(workspace: Workspa
             raise KeyboardInterrupt
         return scale(job)
 
-    use(monkeypatch, CAPTURE, Stage("scale", 1, "Scaling", ScaleOptions, slow_scale, ("capture",), resumable=True))
-    monkeypatch.setattr(chain.train, "STAGE", chain.STAGES["scale"])
+    slow = Stage("scale", 1, "Scaling", ScaleOptions, slow_scale, ("capture",), resumable=True)
+    use(monkeypatch, CAPTURE, slow)
+    monkeypatch.setattr(train, "STAGE", slow)
     made(workspace, "scale", capture=three(workspace))
     stops[0] = True
     with pytest.raises(KeyboardInterrupt):

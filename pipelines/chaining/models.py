@@ -1,0 +1,86 @@
+"""Models in a workspace: what made one, whom it knows, and from which other it was made."""
+
+from __future__ import annotations
+
+from pipelines import train
+from pipelines.chaining.identity import options_of
+from pipelines.chaining.request import Request
+from pipelines.chaining.stages import DERIVING, STAGES, folder_of, newest_of, place_of
+from pipelines.core.errors import AnrError, UsageError
+from pipelines.core.stage import Stage
+from pipelines.core.storage import read_json
+from pipelines.core.workspace import Version, Workspace, newest_version
+
+
+def model_of(workspace: Workspace, avatar: str) -> Version | None:
+    """The newest model of an avatar, whichever stage made it."""
+    return newest_version(workspace.avatar_place(avatar, folder_of(train.STAGE)))
+
+
+def maker_of(workspace: Workspace, avatar: str) -> Stage:
+    """The stage that made a model: `train`, also where there is none yet, or one that derived it from another."""
+    model = model_of(workspace, avatar)
+    return STAGES.get(model.made_from["stage"], train.STAGE) if model else train.STAGE
+
+
+def makes_models(stage: Stage) -> bool:
+    """Whether a model is what a stage makes."""
+    return stage in (train.STAGE, *DERIVING)
+
+
+def people_of_model(model: Version) -> tuple[str, ...]:
+    """Who a trained model knows."""
+    if model.made_from["stage"] in {stage.name for stage in DERIVING}:
+        return tuple(read_json(model.folder / "avatar.json")["people"])
+    return tuple(dict.fromkeys(key.split("/")[0] for key in model.made_from["inputs"]))
+
+
+def trained_people(workspace: Workspace, request: Request) -> tuple[str, ...]:
+    """Who a model is, or will be, trained on."""
+    if request.people:
+        return tuple(sorted(dict.fromkeys(request.people)))
+    model = model_of(workspace, request.avatar)
+    if model:
+        return people_of_model(model)
+    people = tuple(workspace.people())
+    if not people:
+        raise AnrError(f"There is nobody in the workspace {workspace.root} yet.",
+                       hint="Record somebody first: anr capture --source YOUR_CLIP.mp4")
+    return people
+
+
+def stands_alone(workspace: Workspace, request: Request) -> bool:
+    """Whether there is a model whose recordings are elsewhere: it is taken as it is."""
+    model = model_of(workspace, request.avatar)
+    here = workspace.people()
+    return model is not None and any(person not in here for person in people_of_model(model))
+
+
+def parentage(workspace: Workspace, maker: Stage, avatar: str, request: Request) -> tuple[str, str]:
+    """From which avatar, and for whom, another is derived; UsageError where it would replace what it is made from."""
+    kept = newest_of(maker, place_of(workspace, maker, avatar))
+    options = options_of(maker, kept, request.typed_for(maker))
+    there = newest_version(place_of(workspace, maker, avatar))
+    if avatar == options.avatar or (there and there.made_from["stage"] != maker.name):
+        how = f"made by anr {there.made_from['stage']}" if there else "what it is made from"
+        raise UsageError(f"The avatar {avatar!r} is {how}, and would no longer be that.",
+                         hint="Choose another name with --to.")
+    older, ancestor = options.avatar, maker_of(workspace, options.avatar)
+    while ancestor in DERIVING:
+        older = parentage(workspace, ancestor, older, Request(avatar=older))[0]
+        if older == avatar:
+            raise UsageError(f"The avatar {options.avatar!r} was made from {avatar!r}, which cannot be made from it.",
+                             hint="Choose another name with --to.")
+        ancestor = maker_of(workspace, older)
+    return options.avatar, options.person
+
+
+def parents_first(workspace: Workspace) -> list[str]:
+    """All avatars, those that others were made from before these."""
+    def ancestors(avatar: str) -> int:
+        maker = maker_of(workspace, avatar)
+        if maker not in DERIVING:
+            return 0
+        return 1 + ancestors(parentage(workspace, maker, avatar, Request(avatar=avatar))[0])
+
+    return sorted(workspace.avatars(), key=ancestors)
