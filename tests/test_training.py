@@ -13,16 +13,18 @@ import torch
 from training_helpers import FRAMES, SIZE, TINY, Remembering, lesson_and_state, make_person, trained, turned
 
 from pipelines import train
-from pipelines.body.model import load_body, pose_body
+from pipelines.body.model import load_body, pose_body, rest_body
 from pipelines.core.errors import AnrError
 from pipelines.core.mapcache import read_maps
+from pipelines.core.records import BodyPose
 from pipelines.core.split import split_frames
 from pipelines.core.storage import write_json
-from pipelines.geometry.cameras import camera_from_fov
+from pipelines.geometry.cameras import camera_for_maps, camera_from_fov
 from pipelines.media.images import write_alpha, write_image
 from pipelines.media.recording import Recording
 from pipelines.rasterizers.cpu import surface_maps
 from pipelines.renderers.avatar import load_avatar, render_person
+from pipelines.renderers.places import ENDS, place_names, places_of, posed_joints
 from pipelines.training import loop, validation
 from pipelines.training import state as states
 from pipelines.training import step as steps
@@ -129,14 +131,17 @@ def checkered(height: int, width: int) -> CroppedFrame:
     inside = ((np.abs(ys - height / 2) < height / 4) & (np.abs(xs - width / 2) < width / 4)).astype(np.uint8)
     inside[height // 4 + 1:height // 4 + 9, width // 2 - 5:width // 2 + 5] = 2
     return CroppedFrame(image, inside.astype(bool) * np.uint8(255), image // 2,
-                        np.stack([xs, ys], -1).astype(np.uint16), np.stack([xs, ys, ys], -1).astype(np.int8), inside)
+                        np.stack([xs, ys], -1).astype(np.uint16), np.stack([xs, ys, ys], -1).astype(np.int8), inside,
+                        np.float32([[width / 2, height / 2, 0.0], [3.5, 9.5, -0.2]]), 4, (100, 200))
 
 
 def test_a_window_at_scale_one_is_a_cut_of_every_array() -> None:
     frame = checkered(60, 50)
     window = cut_window(frame, (5, 7, 32, 16), (32, 16))
-    for field in dataclasses.fields(CroppedFrame):
-        np.testing.assert_array_equal(getattr(window, field.name), getattr(frame, field.name)[5:37, 7:23])
+    for name in ("image", "alpha", "background", "uv", "normal", "inside"):
+        np.testing.assert_array_equal(getattr(window, name), getattr(frame, name)[5:37, 7:23])
+    np.testing.assert_array_equal(window.joints, frame.joints - np.float32([7, 5, 0]))
+    assert window.index == frame.index and window.corner == (107, 205)
 
 
 def test_beyond_the_frame_a_window_is_empty() -> None:
@@ -166,6 +171,48 @@ def test_batch_values_are_in_the_papers_ranges() -> None:
     for tensor in (batch.image, batch.background, batch.grid):
         assert float(tensor.min()) >= -1 and float(tensor.max()) <= 1
     assert set(batch.inside.unique().tolist()) <= {0.0, 1.0} and float(batch.alpha.max()) == 1.0
+
+
+def test_joints_of_a_window_lie_on_the_body_that_its_maps_show(person: dict[str, Path], tmp_path: Path) -> None:
+    """Hips and chest of the fitted body are inside its own outline in every window, at every scale."""
+    body = load_body()
+    middle = [body.joint(name) for name in ("root", "spine03", "neck01")]
+    lesson, state = lesson_and_state(person, tmp_path / "job", window=(64, 64), scale=(0.6, 1.2))
+    for images in range(0, 40, 2):
+        batch = steps.draw_step(lesson, state.renderer, images)[2]
+        assert batch.joints.shape == (2, len(body.joint_names) + len(ENDS), 3)
+        assert torch.equal(batch.joints[:, 0, 2], torch.zeros(2))
+        for inside, joints in zip(batch.inside[:, 0], batch.joints):
+            for x, y in joints[middle, :2].tolist():
+                if 0 <= x < inside.shape[1] and 0 <= y < inside.shape[0]:
+                    assert inside[int(y), int(x)] == 1
+    assert set(batch.index.tolist()) <= set(lesson.pupils["ada"].all)
+
+
+def test_weak_perspective_moves_joints_as_it_moves_the_surface() -> None:
+    body = load_body()
+    camera = camera_from_fov(200, 200, 60.0)
+    pose, betas = turned(body, 0.8), np.zeros(body.shape_dirs.shape[0])
+    for projection in ("perspective", "weak"):
+        verts, joints = pose_body(body, betas, pose)
+        drawn = surface_maps(body.faces, body.uvs, body.face_uvs, verts, camera_for_maps(camera, verts, projection))
+        found = posed_joints(betas, pose, camera, projection)
+        names = place_names(body)
+        assert len(found) == len(names) and np.isfinite(found).all()
+        rows = np.nonzero(drawn.inside)[0]
+        assert found[names.index("crown"), 1] == pytest.approx(rows.min(), abs=1.5)
+        np.testing.assert_allclose(found[:len(joints), 2], joints[:, 2] - joints[0, 2], atol=1e-5)
+        behind = np.asarray(pose.root_translation) * [1, 1, -1]
+        assert np.isfinite(posed_joints(betas, BodyPose(pose.joint_rotations, behind), camera, projection)).all()
+
+
+def test_the_ends_of_the_body_are_where_their_names_say() -> None:
+    body = load_body()
+    verts, joints = rest_body(body, np.zeros(0))
+    places = dict(zip(place_names(body), places_of(verts, joints)))
+    assert places["crown"][1] == verts[:, 1].max() and places["nose"][2] > places["head"][2] + 0.05
+    assert places["toe.L"][0] > 0 > places["toe.R"][0]
+    assert all(places[f"toe.{side}"][2] > places[f"foot.{side}"][2] + 0.05 for side in "LR")
 
 
 # ---- a tiny person through both stages ------------------------------------------------------------------------------
@@ -364,10 +411,13 @@ def test_a_rescaled_window_keeps_picture_and_maps_together(scale: float) -> None
     full = np.full((side, side), 255, np.uint8)
     frame = CroppedFrame(image=np.repeat(ramp[..., None], 3, 2).astype(np.uint8), alpha=full,
                          background=np.zeros((side, side, 3), np.uint8), uv=np.stack([ramp, ramp.T], 2),
-                         normal=np.zeros((side, side, 3), np.int8), inside=np.ones((side, side), np.uint8))
+                         normal=np.zeros((side, side, 3), np.int8), inside=np.ones((side, side), np.uint8),
+                         joints=np.float32([[100.5, 40.5, 0.3]]), index=0, corner=(0, 0))
     cut = cut_window(frame, (0, 0, side, side), (out, out))
     beside = cut.uv[out // 2, 4:-4, 0].astype(float) - cut.image[out // 2, 4:-4, 0]
     assert np.abs(beside).max() <= 1.01 and abs(beside.mean()) < 0.3
+    column = int(cut.joints[0, 0])
+    assert abs(float(cut.image[out // 2, column, 0]) - 100) <= 1.0          # a joint lies on what it lay on before
 
 
 def test_options_that_could_never_work_are_refused_before_any_work() -> None:
@@ -396,7 +446,8 @@ def test_what_the_matte_leaves_out_is_not_wanted(person: dict[str, Path], tmp_pa
     write_image(matte / "edge" / "00000.png", colours)
     plate = np.full((SIZE, SIZE, 3), 10, np.uint8)
     no_face = np.zeros(len(load_body().faces), bool)
-    frame = PersonFrames(person["capture"], person["raster"], matte, plate, no_face, Memory())[0]
+    frame = PersonFrames(person["capture"], person["raster"], matte, plate, no_face,
+                         lambda index: np.zeros((1, 3), np.float32), Memory())[0]
     assert np.all(frame.image[frame.alpha == 0] == frame.background[frame.alpha == 0])
     hole = (frame.alpha == 0) & (frame.inside > 0)
     assert hole.sum() >= 20 and np.all(frame.image[hole] == 10, axis=1).sum() >= 12       # its rim is near the person

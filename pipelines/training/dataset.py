@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +25,7 @@ FACE_PIXELS = 60                        # fewer visible face pixels than this ar
 
 @dataclass(frozen=True, eq=False)
 class CroppedFrame:
-    """One captured frame cut to its body's box."""
+    """One captured frame cut to its body's box, or a window of that."""
 
     image: np.ndarray                   # (h, w, 3) uint8 sRGB: the person's own colours over `background`
     alpha: np.ndarray                   # (h, w) uint8
@@ -33,10 +33,14 @@ class CroppedFrame:
     uv: np.ndarray                      # (h, w, 2) uint16, 65535 = 1
     normal: np.ndarray                  # (h, w, 3) int8, 127 = 1
     inside: np.ndarray                  # (h, w) uint8, 0 background, 1 body, 2 the body's face
+    joints: np.ndarray                  # (J, 3) float32: x, y in pixels of these arrays, metres behind the root joint
+    index: int                          # of the capture frame
+    corner: tuple[int, int]             # x, y in the captured picture of the first pixel
 
     @property
     def bytes(self) -> int:
-        return sum(x.nbytes for x in (self.image, self.alpha, self.background, self.uv, self.normal, self.inside))
+        return sum(x.nbytes for x in (self.image, self.alpha, self.background, self.uv, self.normal, self.inside,
+                                      self.joints))
 
 
 class Batch(NamedTuple):
@@ -50,18 +54,22 @@ class Batch(NamedTuple):
     inside: torch.Tensor                # (B, 1, H, W) 0 or 1
     weight: torch.Tensor                # (B, 1, H, W) importance in the pixel loss
     face: torch.Tensor                  # (B, 1, H, W) 0 or 1, the body's face
+    joints: torch.Tensor                # (B, J, 3) x, y in window pixels, metres behind the root (renderers/places.py)
+    index: torch.Tensor                 # (B,) int64, the capture frame
 
 
 class PersonFrames:
     """Random access to the cropped frames of one person."""
 
     def __init__(self, capture: Path, raster: Path, matte: Path, plate: np.ndarray, face_of_body: np.ndarray,
-                 memory: Memory) -> None:
+                 joints_of: Callable[[int], np.ndarray], memory: Memory) -> None:
         """
         plate         (H, W, 3) uint8, the captured background without the person
         face_of_body  (T,) bool, which triangles are the face
+        joints_of     a capture frame's joints in the captured picture (`renderers.places.captured_joints`)
         """
         self.recording = Recording(capture)
+        self.joints_of = joints_of
         self.raster, self.matte = raster, matte
         self.plate, self.face_of_body = plate, face_of_body
         self._kept: dict[int, CroppedFrame] = {}
@@ -89,7 +97,8 @@ class PersonFrames:
         inside = maps.inside.astype(np.uint8)
         inside[maps.inside] += self.face_of_body[maps.face_index[maps.inside]]
         return CroppedFrame(wanted.astype(np.uint8), alpha, background, np.round(maps.uv * 65535).astype(np.uint16),
-                            np.round(maps.normal * 127).astype(np.int8), inside)
+                            np.round(maps.normal * 127).astype(np.int8), inside,
+                            self.joints_of(index) - np.float32([x0, y0, 0]), index, (x0, y0))
 
 
 class Memory:
@@ -147,9 +156,11 @@ def cut_window(frame: CroppedFrame, window: tuple[int, int, int, int], size: tup
 
     smooth = cv2.INTER_AREA if rows > height else cv2.INTER_LINEAR
     nearest = cv2.INTER_NEAREST_EXACT           # INTER_NEAREST is half a pixel beside what the others do
+    joints = (frame.joints - np.float32([left, top, 0])) * np.float32([width / columns, height / rows, 1])
     return CroppedFrame(cut(frame.image, False, smooth), cut(frame.alpha, True, smooth),
                         cut(frame.background, False, smooth), cut(frame.uv, True, nearest),
-                        cut(frame.normal, True, nearest), cut(frame.inside, True, nearest))
+                        cut(frame.normal, True, nearest), cut(frame.inside, True, nearest), joints, frame.index,
+                        (frame.corner[0] + left, frame.corner[1] + top))
 
 
 def to_batch(windows: Sequence[CroppedFrame], face_weight: float) -> Batch:
@@ -170,7 +181,9 @@ def to_batch(windows: Sequence[CroppedFrame], face_weight: float) -> Batch:
                  normal=stack([w.normal for w in windows], 1 / 127.0),
                  inside=torch.from_numpy((inside > 0).astype(np.float32))[:, None],
                  weight=torch.from_numpy(np.where(inside == 2, np.float32(face_weight), np.float32(1.0)))[:, None],
-                 face=torch.from_numpy((inside == 2).astype(np.float32))[:, None])
+                 face=torch.from_numpy((inside == 2).astype(np.float32))[:, None],
+                 joints=torch.from_numpy(np.stack([w.joints for w in windows]).astype(np.float32)),
+                 index=torch.tensor([w.index for w in windows]))
 
 
 def clean_plate(recording: Recording, matte: Path, frames: Sequence[int], most: int = 40) -> np.ndarray:

@@ -17,6 +17,7 @@ from pipelines.core.stage import Progress
 from pipelines.core.storage import camera_to_json, read_fit, read_json, write_json
 from pipelines.media.images import shows_somebody, write_image
 from pipelines.media.recording import Recording
+from pipelines.renderers.places import captured_joints
 from pipelines.renderers.texture import TEXTURE_SIZE
 from pipelines.training.dataset import Memory, PersonFrames, clean_plate
 from pipelines.training.recipe import Recipe
@@ -59,7 +60,9 @@ def gather(inputs: Mapping[str, Path], people: Sequence[str], folder: Path, prog
                             joint_rotations=fit.joint_rotations.astype(np.float32),
                             root_translation=fit.root_translation, times_s=recording.times_s,
                             frame_index=fit.frame_index, ok=fit.ok)
-        cropped = PersonFrames(folders["capture"], folders["raster"], folders["matte"], plate, face_of_body, memory)
+        projection = read_json(folders["raster"] / "raster.json")["projection"]
+        cropped = PersonFrames(folders["capture"], folders["raster"], folders["matte"], plate, face_of_body,
+                               captured_joints(fit, recording.camera, projection), memory)
         others: list[int] = sorted(set(taught) - set(keyframes))
         validation: list[int] = []
         if validating:
@@ -68,7 +71,7 @@ def gather(inputs: Mapping[str, Path], people: Sequence[str], folder: Path, prog
         pupils[person] = Pupil(cropped, keyframes, others, validation)
         described[person] = {"betas": fit.betas.tolist(), "camera": camera_to_json(recording.camera),
                              "fps": recording.fps, "height_m": recording.height_m,
-                             "projection": read_json(folders["raster"] / "raster.json")["projection"],
+                             "projection": projection,
                              "height_px": _height_px(pupils[person]), "frames": len(recording)}
         split["train"][person], split["keyframes"][person] = taught, keyframes
         split["held_out"][person] = [int(k) for k in frames.held_out]
