@@ -13,33 +13,23 @@ from pathlib import Path
 from pipelines.core.errors import AnrError
 from pipelines.core.options import option
 from pipelines.core.stage import Job, Outcome, Stage
-from pipelines.core.storage import read_json
+from pipelines.training.request import LearningOptions, check_learning, learning_seconds
+
+SHARE = 0.1                             # of the images that the model saw, where nothing is said
 
 
 @dataclass(frozen=True)
-class EnrollOptions:
+class EnrollOptions(LearningOptions):
+    """Who joins which model, learned for how long."""
+
     avatar: str = option("main", "The model that learns somebody new; it stays as it is.")
     person: str = option("", "Who is new.")
     images: int = option(0, "How many images to see; 0 = as many as the minutes allow, or a tenth of the model's.")
-    minutes: float = option(0.0, "Time budget, turned into a number of images after a warm-up.")
-    seed: int = option(0, "Start of everything random.")
-    weights: str = option("", "Folder with pretrained extractor weights.", recorded_only=True)
-    device: str = option("auto", "auto, cpu or cuda.", recorded_only=True)
-
-
-def check(options: EnrollOptions) -> None:
-    """Refuses what could only fail after the work before it."""
-    from pipelines.renderers.avatar import best_device
-
-    best_device(options.device)
-    for name in ("images", "minutes", "seed"):
-        if not getattr(options, name) >= 0:
-            raise AnrError(f"--{name} {getattr(options, name):g} is out of range.", hint="Use at least 0.")
 
 
 def run(job: Job) -> Outcome:
     from pipelines.renderers.avatar import load_avatar
-    from pipelines.training.further import ENROLLED_SHARE, check_learns_texture, enrolment, images_of, recipe_of
+    from pipelines.training.further import check_learns_texture, enrolment, images_of, recipe_of
     from pipelines.training.learning import Course, learn_further
     from pipelines.training.state import Plan
 
@@ -49,7 +39,7 @@ def run(job: Job) -> Outcome:
     if options.person in avatar.people:
         raise AnrError(f"This model knows {options.person!r} already.",
                        hint=f"For higher quality: anr train --finetune {options.person} --avatar {options.avatar}")
-    images = options.images or images_of(avatar, ENROLLED_SHARE)
+    images = options.images or images_of(avatar, SHARE)
     minutes = 0.0 if options.images else options.minutes
     job.progress.note(f"Learning the texture of {options.person}; the network stays as it is.")
     course = Course("enrolled", options.person, enrolment(recipe_of(avatar), images),
@@ -59,10 +49,9 @@ def run(job: Job) -> Outcome:
 
 
 def _estimate_s(inputs: Mapping[str, Path], options: EnrollOptions) -> float:
-    told = read_json(inputs["train"] / "avatar.json")
-    return 15.0 + (options.minutes * 60.0 or 0.1 * float(told.get("seconds", 300.0)))
+    return learning_seconds(inputs, options, SHARE)
 
 
 STAGE = Stage(name="enroll", version=1, doing="Learning a new person's texture", Options=EnrollOptions, run=run,
               inputs=("capture", "fit", "raster", "matte", "keyframes"), resumable=True, folder_name="train",
-              check=check, estimate_s=_estimate_s)
+              check=check_learning, estimate_s=_estimate_s)

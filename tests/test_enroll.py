@@ -17,7 +17,7 @@ from pipelines.core.stage import Job, Outcome, Progress
 from pipelines.core.storage import read_json, write_json
 from pipelines.renderers.avatar import load_avatar
 from pipelines.training import loop
-from pipelines.training.further import ENROLLED_SHARE, images_of, recipe_of
+from pipelines.training.further import images_of, recipe_of
 from pipelines.training.recipe import PRESETS
 
 
@@ -92,7 +92,8 @@ def test_interrupted_learning_goes_on_and_ends_alike(person: dict[str, Path], ba
     further(stage, base, person, tmp_path / "whole", name, images=12)
     monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)
     monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 0.0)
-    take_step, seen = loop.take_step, []
+    take_step = loop.take_step
+    seen: list[int] = []
 
     def stopped(*arguments: object) -> dict[str, float]:
         if len(seen) == 3:
@@ -138,7 +139,7 @@ def test_what_cannot_be_learned_further_is_refused(person: dict[str, Path], base
             further(enroll, other, person, tmp_path / "c", "cleo")
     for stage in (enroll, finetune):
         with pytest.raises(AnrError, match="--minutes -1 is out of range"):
-            stage.check(stage.STAGE.Options(minutes=-1.0))
+            stage.STAGE.check(stage.STAGE.Options(minutes=-1.0))
 
 
 def test_a_renderer_without_a_texture_cannot_enrol(person: dict[str, Path], tmp_path: Path,
@@ -162,6 +163,17 @@ def test_the_recipe_and_the_share_are_the_models_own(base: Path, tmp_path: Path)
     avatar = load_avatar(base, "cpu")
     assert recipe_of(avatar).network(8) == TINY.network(8) and recipe_of(avatar).window == TINY.window
     avatar.description["images"] = 3000
-    assert images_of(avatar, ENROLLED_SHARE) == 300
+    assert images_of(avatar, enroll.SHARE) == 300
     double = load_avatar(write_avatar(tmp_path), "cpu")     # tells no recipe
-    assert recipe_of(double).widths == (8, 8) and images_of(double, ENROLLED_SHARE) == 60
+    assert recipe_of(double).widths == (8, 8) and images_of(double, enroll.SHARE) == 60
+
+
+@pytest.mark.parametrize("stage, usual_s", [(enroll, 15 + 0.1 * 400), (finetune, 15 + 400 / 3)])
+def test_the_announced_time_follows_the_images_asked_for(tmp_path: Path, stage: object, usual_s: float) -> None:
+    write_json(tmp_path / "avatar.json", {"seconds": 400.0, "images": 2000})
+    made, expected = stage.STAGE.Options, stage.STAGE.estimate_s            # type: ignore[attr-defined]
+    inputs = {"train": tmp_path}
+    assert expected(inputs, made()) == pytest.approx(usual_s)
+    assert expected(inputs, made(images=1000)) == pytest.approx(15 + 200)
+    assert expected(inputs, made(minutes=3.0)) == pytest.approx(15 + 180)
+    assert expected(inputs, made(images=1000, minutes=3.0)) == pytest.approx(15 + 200), "images win, as in the stage"

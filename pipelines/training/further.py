@@ -21,8 +21,6 @@ from pipelines.training.recipe import Recipe
 from pipelines.training.state import Plan, State, critic_of
 from pipelines.training.writing import write_tensors
 
-ENROLLED_SHARE = 0.1                    # of the images the model saw, to enrol somebody; a third to fine-tune
-TUNED_SHARE = 1 / 3
 LEAST_IMAGES = 60
 GENTLER = 0.3                           # learning rates of a fine-tuning, times those of the training
 SHARED = ("network.safetensors", "body.npz")

@@ -1,0 +1,50 @@
+"""What may be asked of learning somebody further: the options that `anr enroll` and `train --finetune` share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.core.errors import AnrError
+from pipelines.core.options import option
+from pipelines.core.storage import read_json
+
+READING_S = 15.0                        # of frames and model, before the first image
+TRAINED_S = 300.0                       # of a model that does not tell how long its training took
+
+
+@dataclass(frozen=True)
+class LearningOptions:
+    """Which model goes on, for whom, for how long."""
+
+    avatar: str = option("main", "The model to begin with; it stays as it is.")
+    person: str = option("", "For whom.")
+    images: int = option(0, "How many images to see; 0 = as many as the minutes allow, or a share of the model's.")
+    minutes: float = option(0.0, "Time budget, turned into a number of images after a warm-up.")
+    seed: int = option(0, "Start of everything random.")
+    weights: str = option("", "Folder with pretrained extractor weights.", recorded_only=True)
+    device: str = option("auto", "auto, cpu or cuda.", recorded_only=True)
+
+
+def check_learning(options: LearningOptions) -> None:
+    """Refuses what could only fail after the work before it."""
+    from pipelines.renderers.avatar import best_device
+
+    best_device(options.device)
+    for name in ("images", "minutes", "seed"):
+        if not getattr(options, name) >= 0:
+            raise AnrError(f"--{name} {getattr(options, name):g} is out of range.", hint="Use at least 0.")
+
+
+def learning_seconds(inputs: Mapping[str, Path], options: LearningOptions, share: float) -> float:
+    """About how long it takes: the minutes asked for, or so much of the model's own training as its images are.
+
+    inputs  {"train": the model's folder}
+    share   of the images that the model saw, where no number is asked for
+    """
+    if options.minutes and not options.images:
+        return READING_S + 60.0 * options.minutes
+    told = read_json(inputs["train"] / "avatar.json")
+    trained_s, trained = float(told.get("seconds", TRAINED_S)), float(told.get("images", 0))
+    return READING_S + trained_s * (options.images / trained if options.images and trained else share)
