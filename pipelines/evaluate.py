@@ -26,6 +26,7 @@ SHEET_FRAMES, SHEET_COLUMNS = 6, 9      # frames of each person; pictures in a r
 FACE_SHOWN_PX = 180                     # how tall faces are shown
 TEMPORAL_PAIRS = 12                     # pairs of consecutive frames of each person
 METRICS = ("psnr", "ssim", "lpips", "flip")
+MASK = ("mask_iou", "blank_psnr")
 TEMPORAL = ("temporal_error", "temporal_change", "temporal_truth")
 CROPS = {"": "person crop", "face_": "face crop", "frame_": "whole frame"}
 PSNR_CEILING_DB = 99.0                  # equal pictures have an infinite PSNR, which JSON cannot say
@@ -192,7 +193,15 @@ def _row(seen: View, plate: np.ndarray | None, measures: Measures) -> dict[str, 
     box = head_box(seen)
     if box:
         pairs["face_"] = _cut(seen, box)
-    return {crop + name: measure(*pair) for crop, pair in pairs.items() for name, measure in measures.items()}
+    row = {crop + name: measure(*pair) for crop, pair in pairs.items() for name, measure in measures.items()}
+    truth = pairs[""][0]
+    return {**row, "mask_iou": mask_overlap(seen.alpha, seen.own_alpha),
+            "blank_psnr": measures["psnr"](truth, np.full_like(truth, GREY))}
+
+
+def mask_overlap(alpha: np.ndarray, own_alpha: np.ndarray) -> float:
+    """Intersection over union of two soft masks (H, W), 0..1; 1 = equal. Fat and thin avatars lose it alike."""
+    return float(np.minimum(alpha, own_alpha).sum() / np.maximum(alpha, own_alpha).sum())
 
 
 def _temporal(job: Job, avatar: Avatar, person: str, usable: list[int]) -> list[dict[str, float]]:
@@ -280,6 +289,8 @@ def _protocol(avatar: Avatar, measures: Measures, inception: str, pictures: int)
         "crop": "the true matte (above 0.5) with a margin of 5 % of its height",
         "face": f"head box of the fitted body (face and scalp, margin 15 %), where {FACE_PIXELS} pixels of the face "
                 "are seen; on grey",
+        "masks": "mask_iou = soft intersection over union of the network's mask and the matte, whole frame; "
+                 "blank_psnr = PSNR of a picture in which nothing is painted, person crop",
         "temporal": f"at most {TEMPORAL_PAIRS} pairs of consecutive held-out frames, pixels of the matte paired by uv "
                     "(half a texel of 256): error = mean |change of the rendering - change of truth|; change, truth = "
                     "mean |change| of each; colours 0..1 on grey",
@@ -300,6 +311,7 @@ def page(report: dict[str, Any]) -> str:
     for crop, title in CROPS.items():
         names = [name for name in METRICS if crop + name in report["mean"]]
         lines += _table(f"{title[0].upper()}{title[1:]}", crop, names, rows) if names else []
+    lines += _table("Mask", "", [name for name in MASK if name in report["mean"]], rows)
     lines += _table("From frame to frame", "", [name for name in TEMPORAL if name in report["mean"]], rows)
     fid = f"{report['mean']['mfid']:.1f}" if "mfid" in report["mean"] else "not measured"
     lines += [f"mFID, everybody together: {fid}", "", "## Protocol", ""]
@@ -320,7 +332,7 @@ def _table(title: str, crop: str, names: list[str], rows: Mapping[str, Mapping[s
 
 
 def _number(value: float | None, name: str) -> str:
-    return "-" if value is None else f"{value:.2f} dB" if name == "psnr" else f"{value:.4f}"
+    return "-" if value is None else f"{value:.2f} dB" if name.endswith("psnr") else f"{value:.4f}"
 
 
 def _sentence(what: Any) -> str:
@@ -342,5 +354,5 @@ def _spread(frames: list[int], most: int) -> list[int]:
     return [frames[int(k)] for k in np.linspace(0, len(frames) - 1, most).round()]
 
 
-STAGE = Stage(name="eval", version=3, doing="Examining held-out frames", Options=EvalOptions, run=run,
+STAGE = Stage(name="eval", version=4, doing="Examining held-out frames", Options=EvalOptions, run=run,
               inputs=("train", "capture", "raster", "matte"), keeps_options=False)

@@ -11,6 +11,7 @@ from training_helpers import SIZE, TINY, Remembering, make_person, trained
 
 from pipelines import evaluate
 from pipelines.core.mapcache import read_maps
+from pipelines.core.records import SurfaceMaps
 from pipelines.core.stage import Job, Outcome, Progress
 from pipelines.media.images import read_image
 from pipelines.media.recording import Recording
@@ -60,16 +61,17 @@ def test_the_examination_writes_figures_protocol_page_and_sheet(person: dict[str
     outcome = examined(tmp_path / "eval", avatar_folder, person, weights=str(shared_data / "weights"), frames=2)
     stored = json.loads((tmp_path / "eval" / "eval.json").read_text())
     crops = {crop + name for crop in ("", "frame_") for name in evaluate.METRICS}
-    assert crops | set(evaluate.TEMPORAL) <= set(outcome.figures) == set(stored["mean"])
+    assert crops | set(evaluate.TEMPORAL) | set(evaluate.MASK) <= set(outcome.figures) == set(stored["mean"])
     assert stored["people"]["ada"]["frames"] == 2 == len(stored["frames"]["ada"])
-    assert {"frames", "poses", "mask", "background", "crop", "face", "temporal", "metrics", "trained",
+    assert {"frames", "poses", "mask", "background", "crop", "face", "masks", "temporal", "metrics", "trained",
             "versions"} == set(stored["protocol"])
     assert "squeeze" in stored["protocol"]["metrics"]["lpips"] and stored["protocol"]["trained"]["renderer"] == "anr"
     sheet = read_image(tmp_path / "eval" / "sheet.jpg")
     assert sheet.shape[1] > 6 * 40                                    # truth, rendering, FLIP map of two frames
     text = (tmp_path / "eval" / "eval.md").read_text()
-    for part in ("## Person crop", "## Whole frame", "## From frame to frame", "| ada |", "| mean |", "sheet.jpg",
-                 f"{stored['mean']['psnr']:.2f} dB", "mFID, everybody together: not measured", "clean plate"):
+    for part in ("## Person crop", "## Whole frame", "## Mask", "## From frame to frame", "| ada |", "| mean |",
+                 "sheet.jpg", f"{stored['mean']['psnr']:.2f} dB", "mFID, everybody together: not measured",
+                 "clean plate"):
         assert part in text, part
     assert outcome.outputs["page"] == "eval.md"
 
@@ -125,7 +127,7 @@ def test_the_person_crop_of_a_replay(person: dict[str, Path], avatar_folder: Pat
 
 def a_view(alpha: np.ndarray, face: np.ndarray, head: np.ndarray) -> evaluate.View:
     empty = np.zeros((*alpha.shape, 3), np.float32)
-    return evaluate.View(empty, alpha, empty, alpha, np.full((*alpha.shape, 2), np.nan), face, head)
+    return evaluate.View(empty, alpha, empty, empty, alpha, np.full((*alpha.shape, 2), np.nan), face, head)
 
 
 def test_the_head_box_holds_face_and_scalp_with_a_margin() -> None:
@@ -161,6 +163,23 @@ def test_faces_have_figures_and_a_sheet_and_whole_frames_can_be_left_out(
     assert read_image(tmp_path / "eval" / outcome.outputs["faces"]).shape[0] % (evaluate.FACE_SHOWN_PX + 4) == 180
     text = (tmp_path / "eval" / "eval.md").read_text()
     assert "faces.jpg" in text and "## Face crop" in text and "## Whole frame" not in text
+
+
+def test_masks_overlap_by_hand() -> None:
+    """Equal, disjoint, and half as much where the other is whole beside a pixel too many."""
+    matte = np.array([[1.0, 1.0, 0.0]])
+    assert evaluate.mask_overlap(matte, matte) == 1.0 and evaluate.mask_overlap(matte, 1.0 - matte) == 0.0
+    assert evaluate.mask_overlap(matte, np.array([[0.5, 1.0, 1.0]])) == pytest.approx(1.5 / 3.0)
+
+
+def test_a_rendering_of_nobody_has_the_blank_psnr(person: dict[str, Path], avatar_folder: Path, tmp_path: Path,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_avatar: object, _texture: object, maps: SurfaceMaps) -> tuple[np.ndarray, np.ndarray]:
+        return np.ones((*maps.inside.shape, 3), np.float32), np.zeros(maps.inside.shape, np.float32)
+
+    monkeypatch.setattr("pipelines.renderers.avatar.render_person", nobody)
+    figures = examined(tmp_path / "eval", avatar_folder, person, frames=2, whole_frame=False).figures
+    assert figures["psnr"] == figures["blank_psnr"] and figures["mask_iou"] == 0.0
 
 
 def test_only_frames_that_have_a_figure_count_in_its_mean() -> None:
