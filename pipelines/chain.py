@@ -16,7 +16,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.chaining.identity import check_same_files, options_of, recorded_of_asking, recorded_of_making
+from pipelines.chaining.identity import (
+    attempt_at,
+    check_same_files,
+    options_of,
+    recorded_of_asking,
+    recorded_of_making,
+)
 from pipelines.chaining.models import maker_of, parentage, people_of_model, trained_people
 from pipelines.chaining.planning import inputs_needed, steps
 from pipelines.chaining.request import Request, Result
@@ -80,7 +86,8 @@ def _make(workspace: Workspace, stage: Stage, owner: str, request: Request, prog
     workspace.create()
     progress.note(f"{stage.doing} ({label_of(stage, owner)})")
     started = time.monotonic()
-    with writing(place_of(workspace, stage, owner), wanted, resumable=stage.resumable, fresh=request.fresh) as folder:
+    place, attempt = place_of(workspace, stage, owner), attempt_at(stage, wanted)
+    with writing(place, attempt, resumable=stage.resumable, fresh=request.fresh) as folder:
         job = Job(folder, options, {key: version.folder for key, version in inputs.items()}, progress,
                   person=owner if of_person(stage) else "")
         outcome = stage.run(job)

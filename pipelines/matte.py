@@ -61,7 +61,7 @@ class MatteOptions:
     plate: bool = option(True, "Look at the background behind the person where the camera stands still.")
     fast: bool = option(False, "For live use: each frame by itself, solved at half scale.")
     mattes: str = option("", "A folder of mattes made elsewhere, one PNG per frame (8 or 16 bit, grey or with alpha), "
-                         "taken instead of making them.", file=True, words=("",))
+                         "taken instead of making them.", file=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ STAGES = {"capture", "keypoints", "fit", "rasterize", "matte", "keyframes", "tra
 BASE = {"core", "geometry", "media", "body"}
 SIBLINGS = {"sources", "studio", "rasterizers", "detectors", "matting", "fitting", "renderers", "metrics", "motion",
             "keyframing"}
+TRADES = {"training", "playback", "coaching", "rigid", "benchmarking", "studying"}     # what one stage or two rest on
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "geometry": {"core"},
@@ -27,13 +28,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     **{part: set(BASE) for part in SIBLINGS},
     "sources": BASE | {"studio"},
     "studio": BASE | {"rasterizers"},
-    "training": BASE | SIBLINGS,
-    "playback": BASE | SIBLINGS,
-    "coaching": BASE | SIBLINGS,
-    "stage": BASE | SIBLINGS | {"training", "playback", "coaching"},
+    **{part: BASE | SIBLINGS for part in TRADES},
+    "rigid": BASE | SIBLINGS | {"training"},
+    "stage": BASE | SIBLINGS | TRADES,
     "chaining": {"core", "stage"},
     "chain": {"core", "stage", "chaining"},
-    "anrcli": BASE | SIBLINGS | {"training", "playback", "coaching", "chain"},
+    "benchmark": BASE | SIBLINGS | TRADES | {"chain"},          # many chains, one table
+    "anrcli": BASE | SIBLINGS | TRADES | {"chain", "benchmark"},
 }
 ONE_HOME = {
     "mediapipe": "pipelines/detectors/mediapipe.py",

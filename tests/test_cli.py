@@ -531,7 +531,8 @@ def test_an_incomplete_request_is_2_before_any_work(
 
 def run_main(folder: Path, before: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`anr` in a process of its own, as `python -m` starts it, after some lines of Python."""
-    code = f"import os, signal, sys, types\nfrom anrcli.__main__ import main\n{before}\nsys.exit(main())\n"
+    heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's background job would not hear it
+    code = f"import os, signal, sys, types\n{heard}\nfrom anrcli.__main__ import main\n{before}\nsys.exit(main())\n"
     (folder / "started.py").write_text(code)
     return subprocess.run([sys.executable, "-m", "started", *arguments], cwd=folder, capture_output=True, text=True,
                           check=False)

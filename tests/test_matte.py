@@ -433,7 +433,7 @@ def test_clothes_between_the_legs_come_back_where_depth_says_they_are_near() -> 
     assert opinion_of(replace(view, depth_m=None))[34:56, 60:66].max() < 0.1
 
 
-def test_a_matte_made_before_the_options_of_files_came_is_made_again_without_questions() -> None:
+def test_a_matte_made_before_mattes_could_be_given_asks_for_no_file() -> None:
     from types import SimpleNamespace
 
     from pipelines.chaining.identity import check_same_files, options_identity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -220,3 +220,99 @@ def test_only_whether_a_flag_like_option_was_given_counts(workspace: Workspace,
     assert made(workspace, "show") == ["show"]
     assert newest_version(workspace.person_place("ada", "show")).made_from["options"] == {"folder": False}
     assert [row.state for row in status(workspace)] == ["up to date", "up to date"]
+
+
+@dataclass(frozen=True)
+class LaterOptions:
+    """ScaleOptions, some releases on."""
+
+    factor: int = option(2, "What to multiply by.")
+    accept: bool = option(False, "Only written down.", recorded_only=True, once=True)
+    offsets: tuple[int, ...] = option((), "What to add.", repeat=True)
+    table: str = option("", "A table of corrections.", file=True)
+    scene: str = option("plain", "A scene, or a file of one.", file=True, words=("plain", "busy"))
+    copies: str = option("", "Where copies go.", as_flag=True)
+    ending: str = option("", "What of the factor's sign decides.", decides=lambda options: options.factor > 0)
+    retries: int = option(3, "Only written down.", recorded_only=True)
+
+
+LATER = Stage("scale", 1, "Scaling", LaterOptions, scale, inputs=("capture",))
+
+
+def test_an_option_that_comes_later_leaves_what_is_there_up_to_date(workspace: Workspace,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    made(workspace, "sign", capture=three(workspace), scale={"factor": 5})
+    use(monkeypatch, CAPTURE, LATER, SIGN)
+    assert work_ahead(workspace, "sign", Request(person="ada")) == []
+    assert made(workspace, "sign") == []
+    assert {row.state for row in status(workspace)} == {"up to date"}
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("offsets", (1,)), ("table", "three"), ("scene", "busy"), ("copies", "somewhere")])
+def test_an_option_that_comes_later_counts_once_it_is_typed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch,
+                                                            name: str, value: object) -> None:
+    made(workspace, "sign", capture=three(workspace), scale={"factor": 5})
+    use(monkeypatch, CAPTURE, LATER, SIGN)
+    monkeypatch.chdir(workspace.root.parent)
+    (_, _, why, _), *_ = work_ahead(workspace, "scale", Request(person="ada", typed={"scale": {name: value}}))
+    assert why == f"option {name} changed"
+    assert made(workspace, "scale", scale={name: value}) == ["scale"]
+    newest = newest_version(workspace.person_place("ada", "scale"))
+    assert newest.figures == {"number": 15} and made(workspace, "scale") == []
+
+
+def test_a_later_version_of_a_stage_makes_all_of_its_results_again(workspace: Workspace,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    made(workspace, "scale", capture=three(workspace))
+    use(monkeypatch, CAPTURE, replace(LATER, version=2), SIGN)
+    assert [row.why for row in status(workspace)][1] == "made by another version of anr"
+    assert made(workspace, "scale") == ["scale"]
+
+
+def test_an_option_that_is_gone_makes_a_result_out_of_date(workspace: Workspace,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, CAPTURE, LATER, SIGN)
+    made(workspace, "scale", capture=three(workspace), scale={"offsets": (1,)})
+    use(monkeypatch, CAPTURE, SCALE, SIGN)
+    assert "option" in status(workspace)[1].why and made(workspace, "scale") == ["scale"]
+
+
+def test_a_request_of_its_own_is_found_again_after_an_option_came(workspace: Workspace,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after = (replace(stage, keeps_options=False) for stage in (SCALE, LATER))
+    use(monkeypatch, CAPTURE, before, SIGN)
+    made(workspace, "capture", capture=three(workspace))
+    assert made(workspace, "scale", scale={"factor": 7}) == ["scale"]
+    assert made(workspace, "scale") == ["scale"]
+    use(monkeypatch, CAPTURE, after, SIGN)
+    assert made(workspace, "scale", scale={"factor": 7}) == [] and made(workspace, "scale") == []
+    assert made(workspace, "scale", scale={"offsets": (1,)}) == ["scale"]
+
+
+def test_an_interrupted_run_goes_on_after_an_option_came(workspace: Workspace,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[bool] = []
+
+    def slow_scale(job: Job) -> Outcome:
+        found.append((job.folder / "checkpoint").exists())
+        if not found[-1]:
+            (job.folder / "checkpoint").write_text("half")
+            raise KeyboardInterrupt
+        return scale(job)
+
+    slow = replace(SCALE, run=slow_scale, resumable=True)
+    use(monkeypatch, CAPTURE, slow)
+    with pytest.raises(KeyboardInterrupt):
+        made(workspace, "scale", capture=three(workspace), scale={"factor": 5})
+    use(monkeypatch, CAPTURE, replace(slow, Options=LaterOptions))
+    assert made(workspace, "scale", scale={"factor": 5}) == ["scale"] and found == [False, True]
+
+
+def test_a_file_in_the_current_folder_never_stands_for_nothing_given(workspace: Workspace, tmp_path: Path,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, CAPTURE, LATER, SIGN)
+    made(workspace, "scale", capture=three(workspace))
+    (tmp_path / "plain").write_text("a file that has the name of the default")
+    monkeypatch.chdir(tmp_path)
+    assert made(workspace, "scale") == [] and made(workspace, "scale", scale={"scene": "plain"}) == []

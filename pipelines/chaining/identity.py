@@ -1,14 +1,15 @@
 """What decides a result: the options it was made with, and how two results differ in what made them.
 
 A stage's options are its defaults, then those of the version kept, then what was typed now. A file counts by its
-content, as it was when it was read.
+content, as it was when it was read. An option that came after a version was made counts as its default there: a
+default that gives another result than before is told by the stage's version number.
 """
 
 from __future__ import annotations
 
 import os.path
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import Field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,20 @@ def made_from(stage: Stage, kept: Version | None, typed: Mapping[str, Any],
     """The `made_from` of a manifest; inputs are {name: digest}."""
     return {"schema": SCHEMA, "stage": stage.name, "stage_version": stage.version,
             "options": options_identity(stage, options_of(stage, kept, typed), kept, typed), "inputs": dict(inputs)}
+
+
+def completed(stage: Stage, version: Version) -> dict[str, Any]:
+    """The `made_from` of a version, as if the stage had had its options of today when it was made."""
+    then = version.made_from
+    today = options_identity(stage, options_of(stage, version, {}), version, {})
+    return {**then, "options": {**today, **then["options"]}}
+
+
+def attempt_at(stage: Stage, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """A `made_from` without the options left at their defaults: the same attempt before and after one is added."""
+    usual = identity_of(stage.Options())
+    options = {name: value for name, value in wanted["options"].items() if name not in usual or value != usual[name]}
+    return {**wanted, "options": options}
 
 
 def why_differs(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -59,13 +74,14 @@ def options_identity(stage: Stage, options: Any, kept: Version | None, typed: Ma
     identity = identity_of(options)
     for each in fields(stage.Options):
         if each.metadata.get("file"):
-            before = kept.made_from["options"].get(each.name) if kept else None
             now = identity[each.name]
+            if _names_no_file(each, now):
+                continue
             if kept and each.name not in typed:
-                identity[each.name] = now if now in each.metadata["words"] else before
+                identity[each.name] = kept.made_from["options"].get(each.name)
             elif isinstance(now, str) and now.split(":")[0] in each.metadata["devices"]:
                 identity[each.name] = f"{now} at {datetime.now().isoformat(timespec='milliseconds')}"
-            elif now not in each.metadata["words"]:
+            else:
                 identity[each.name] = _file_identity(now)
     return identity
 
@@ -75,7 +91,7 @@ def check_same_files(stage: Stage, options: Any, wanted: Mapping[str, Any], type
     for each in fields(stage.Options):
         if each.metadata.get("file") and each.name not in typed:
             name, then = getattr(options, each.name), wanted["options"][each.name]
-            if name not in each.metadata["words"] and _file_identity(name) != then:
+            if not _names_no_file(each, name) and _file_identity(name) != then:
                 flag = f"--{each.name.replace('_', '-')}"
                 raise AnrError(f"{name} has changed or is gone since it was read for {stage.name}.",
                                hint=f"Name the file again: {flag} {name}")
@@ -93,6 +109,11 @@ def recorded_of_asking(stage: Stage, typed: Mapping[str, Any]) -> dict[str, Any]
     """What was typed now of the options that are only written down, and last."""
     return {f.name: typed[f.name] for f in fields(stage.Options)
             if f.name in typed and f.metadata.get("recorded_only") and not f.metadata.get("once")}
+
+
+def _names_no_file(option: Field[Any], value: Any) -> bool:
+    """Whether the value of a file option is one of its words, or its default: nothing was named."""
+    return value == option.default or value in option.metadata["words"]
 
 
 def _file_identity(value: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.chaining.identity import made_from, options_of, why_differs
+from pipelines.chaining.identity import attempt_at, completed, made_from, options_of, why_differs
 from pipelines.chaining.models import maker_of, makes_models, parents_first
 from pipelines.chaining.planning import input_places, inputs_there, steps
 from pipelines.chaining.request import Request
@@ -67,10 +67,11 @@ def current_version(workspace: Workspace, stage: Stage, owner: str, request: Req
         return None
     if stage.keeps_options:
         wanted = made_now(workspace, stage, owner, request, newest)
-        begun_anew = stage.resumable and partial_folder(place, wanted).exists()     # --fresh, then interrupted
-        return newest if newest.made_from == wanted and not begun_anew else None
+        begun = stage.resumable and partial_folder(place, attempt_at(stage, wanted)).exists()   # --fresh, interrupted
+        return newest if completed(stage, newest) == wanted and not begun else None
     wanted = made_now(workspace, stage, owner, request, None)
-    return next((v for v in reversed(versions(place)) if v.made_from == wanted), None)
+    own = (v for v in reversed(versions(place)) if v.made_from["stage"] == stage.name)
+    return next((v for v in own if completed(stage, v) == wanted), None)
 
 
 def made_now(workspace: Workspace, stage: Stage, owner: str, request: Request, kept: Version | None) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def _row(workspace: Workspace, stage: Stage, owner: str, request: Request, stale
     waiting = [key for key, (source, of) in input_places(workspace, stage, owner, request).items()
                if (source.name, of) in stale]
     why = f"{waiting[0]} is out of date" if waiting else why_differs(
-        version.made_from, made_now(workspace, stage, owner, request, version))
+        completed(stage, version), made_now(workspace, stage, owner, request, version))
     return Row(label, stage.name, version.name, "out of date" if why else "up to date", why, version.figures)
 
 
@@ -114,7 +115,8 @@ def _why_outdated(workspace: Workspace, stage: Stage, owner: str, request: Reque
     newest = kept_version(workspace, stage, owner)
     if newest is None:
         return "not made yet"
-    return why_differs(newest.made_from, made_now(workspace, stage, owner, request, newest)) or "interrupted"
+    now = made_now(workspace, stage, owner, request, newest)
+    return why_differs(completed(stage, newest), now) or "interrupted"
 
 
 def _estimate(workspace: Workspace, stage: Stage, owner: str, request: Request,

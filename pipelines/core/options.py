@@ -10,13 +10,13 @@ from typing import Any
 def option(default: Any, help: str, *, flag: str = "", recorded_only: bool = False, repeat: bool = False,
            file: bool = False, words: tuple[str, ...] = (), devices: tuple[str, ...] = (), as_flag: bool = False,
            once: bool = False, decides: Callable[[Any], Any] | None = None) -> Any:
-    """A field of a stage's options.
+    """A field of a stage's options; results made before there was one count as made with its default.
 
     flag           the command-line flag when it is not the field's name with dashes
     recorded_only  written to the manifest, but a different value makes no result out of date
     repeat         the flag may be given several times (the field holds a tuple)
     file           where the value names a file or folder, its content decides the result, not its name
-    words          values that name no file, whatever lies in the current folder
+    words          values that name no file, whatever lies in the current folder (the default is one anyway)
     devices        values that name a camera (`webcam`, `webcam:1`): typed again, they give another result
     as_flag        only whether there is a value decides the result; the value itself is written down
     once           counts for the command it is typed in; a later one begins with the default again
