@@ -58,6 +58,17 @@ class Recipe:
     tv_mask: float = 0.01                       # beta_m
     adversarial: float = 0.0                    # Eq. 7
     feature_matching: float = 0.0               # of the critic's features (pix2pixHD, Eq. 4)
+    # pose refinement (training/refinement.py): off unless asked for
+    refine: bool = False                        # training frames get corrections of their poses, learned along
+    refine_from: int = 300                      # images before it begins ...
+    refine_warm_up: int = 100                   # ... and images over which its steps then become whole
+    refine_rate: float = 0.2                    # about pixels that a frame moves when it is seen
+    refine_bound: float = 4.0                   # about pixels, of each number of a correction
+    refine_prior: float = 0.1                   # how strongly corrections are drawn towards none
+    refine_frames: float = 2.0                  # a step is shared with frames about so far away
+    flow: float = 0.0                           # v2v: its flow against the body's, and as it warps the frame before
+    surface: float = 0.0                        # tna: parts and coordinates against the fitted body's ...
+    surface_until: int = 1000                   # ... fading out until so many images
     # the feature loss's network; squeezenet1_1 takes its place where vgg19's weights are not to be had
     extractor: str = "squeezenet1_1"
     feature_layers: tuple[int, ...] = (1, 4, 7, 12)         # of SqueezeNet 1.1, after these modules
@@ -67,6 +78,7 @@ class Recipe:
     critic_scales: int = 2
     critic_width: int = 64
     critic_sees_maps: bool = False              # judges picture and surface maps together, as pix2pix does
+    critic_sees_pairs: bool = False             # and two frames in a row as well, as vid2vid does
     critic_learning_rate: float = 2e-4
     critic_from: int = 0                        # images before the critic begins to learn ...
     critic_warm_up: int = 200                   # ... and images over which its word then gains its full weight
@@ -139,6 +151,21 @@ def parsed_changes(typed: tuple[str, ...]) -> dict[str, Any]:
             raise AnrError(f"--set {word}: {value!r} cannot be a {name}.",
                            hint=f"A value looks like {_shown(defaults[name])}.") from None
     return changes
+
+
+def typed_changes(base: Recipe, wanted: Recipe) -> tuple[str, ...]:
+    """The `NAME=VALUE` words that make one recipe of another, in the order of its fields: `parsed_changes` turned round.
+
+    However somebody came to a recipe, these are the same, so that equal trainings are known as equal.
+    """
+    return tuple(f"{each.name}={_worded(getattr(wanted, each.name))}" for each in fields(Recipe)
+                 if getattr(wanted, each.name) != getattr(base, each.name))
+
+
+def _worded(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ",".join(map(repr, value)) if isinstance(value, tuple) else str(value)
 
 
 def _like(example: Any, text: str) -> Any:
