@@ -1,12 +1,12 @@
 """How fast an avatar is rendered, stage by stage, on each engine that is installed here.
 
     python tests/benchmarks/render_speed.py workspace/avatars/main/train/v001 [--frames 48] [--sizes 256 512]
-    python tests/benchmarks/render_speed.py workspace/avatars/main/train/v001 --memory
+    python tests/benchmarks/render_speed.py workspace/avatars/main/train/v001 --memory [--lengths 200 2000]
 
 For each size and engine: milliseconds of processor time and of the clock per frame for maps, network, compositing and
 encoding, each alone; then frames per second from start to finished file, all of them overlapping, on the captured
-background, with the time to load and prepare left out. `--memory` prints the peak of the memory after a
-short and after a ten times longer shot.
+background, with the time to load and prepare left out. `--memory` prints the peak of the memory after shots of
+each length at the last size, and exits with 1 where a longer one takes more than its poses and joints and some noise.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from pipelines.renderers.engines import ENGINES, engine_for
 
 FPS = 12.0
 REPEATS = 12                            # frames that each stage is measured over
+NOISE_MB, POSE_MB = 16.0, 0.02          # of the allocator, and of one more frame's pose, joints and camera
 
 
 def installed(engine: str) -> bool:
@@ -122,26 +123,31 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def print_memory(avatar: Avatar, size: int) -> None:
-    """Peaks only grow, so a long shot that adds nothing shows that its length takes nothing."""
-    before = peak_mb()
-    for frames in (24, 240):
+def print_memory(avatar: Avatar, size: int, lengths: list[int]) -> bool:
+    """Whether length takes nothing but poses: peaks only grow, so a longer shot that adds nothing shows it."""
+    before, peaks = peak_mb(), []
+    for frames in sorted(lengths):
         shot, sitting = scene(avatar, size, frames)
         whole(avatar, shot, sitting, "torch")
-        sys.stdout.write(f"{size}x{size}, {frames} frames: {peak_mb():.0f} MB at the peak ({before:.0f} MB before)\n")
+        peaks.append(peak_mb())
+        sys.stdout.write(f"{size}x{size}, {frames} frames: {peaks[-1]:.0f} MB at the peak ({before:.0f} MB before)\n")
+    allowed = NOISE_MB + POSE_MB * (max(lengths) - min(lengths))
+    grown = peaks[-1] - peaks[0]
+    sys.stdout.write(f"the longest took {grown:.0f} MB more than the shortest; {allowed:.0f} are allowed\n")
+    return grown <= allowed
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("train", type=Path)
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--lengths", type=int, nargs="+", default=[200, 2000])
     asked = parser.parse_args()
     avatar = load_avatar(asked.train, "cpu")
     if asked.memory:
-        print_memory(avatar, asked.sizes[-1])
-        return
+        return 0 if print_memory(avatar, asked.sizes[-1], asked.lengths) else 1
     for size in asked.sizes:
         shot, sitting = scene(avatar, size, asked.frames)
         for engine in filter(installed, ENGINES):
@@ -149,7 +155,8 @@ def main() -> None:
             for name, (cpu_ms, wall_ms) in stages(avatar, shot, sitting, engine).items():
                 sys.stdout.write(f"    {name:18s} {cpu_ms:7.1f} ms of processor time {wall_ms:7.1f} ms by the clock\n")
             sys.stdout.write(f"    {'end to end':18s} {whole(avatar, shot, sitting, engine):7.1f} frames/s\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
