@@ -43,6 +43,7 @@ ONE_HOME = {
     "nvdiffrast": "pipelines/rasterizers/nvdiffrast.py",
     "pyk4a": "pipelines/sources/kinect.py",
 }
+KNOW_FOLDERS = ("core", "stage", "chaining", *CHAINS, "anrcli")     # of the workspace; and are read for --help
 LIGHT = {"numpy", "typer", "rich", *sys.stdlib_module_names}
 
 
@@ -112,7 +113,7 @@ def test_stages_never_import_one_another(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in FILES if part_of_file(p) in ("core", "stage", "chaining", "chain", "anrcli")], ids=name_of
+    "path", [p for p in FILES if part_of_file(p) in KNOW_FOLDERS], ids=name_of
 )
 def test_what_is_imported_for_help_is_light(path: Path) -> None:
     for module, line in imports(path, everywhere=False):
@@ -148,7 +149,7 @@ def test_only_the_console_prints(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_only_stages_and_core_touch_stage_folders(path: Path) -> None:
     """A part gets records or arrays; only stages, core and the command line know a Job or a Workspace."""
-    if part_of_file(path) in ("core", "stage", "chaining", "chain", "anrcli"):
+    if part_of_file(path) in KNOW_FOLDERS:
         return
     for module, line in imports(path):
         assert not module.startswith(("pipelines.core.workspace", "pipelines.core.stage.Job")), \
