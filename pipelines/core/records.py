@@ -129,4 +129,5 @@ class BodyFit:
     ok: np.ndarray                      # (F,) bool: which rows to trust
 
     def pose(self, row: int) -> BodyPose:
+        """The body in a row of the fit, which is a captured frame: root_translation in metres, camera frame."""
         return BodyPose(self.joint_rotations[row], self.root_translation[row])

@@ -21,10 +21,12 @@ DAMAGED = "Delete that version folder and run again."
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Writes plain values as lines people can read, keys in the order given; TypeError for an array."""
     path.write_text(json.dumps(value, indent=1, sort_keys=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
+    """The value; AnrError where the file is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -61,11 +63,13 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
 
 
 def camera_to_json(camera: Camera) -> dict[str, Any]:
+    """The fields by name, arrays as nested lists."""
     plain = {**asdict(camera)}
     return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in plain.items()}
 
 
 def camera_from_json(value: dict[str, Any]) -> Camera:
+    """What `camera_to_json` told; recordings from before there was a weak depth have none."""
     return Camera(K=np.array(value["K"], float), width=int(value["width"]), height=int(value["height"]),
                   world_to_camera=np.array(value["world_to_camera"], float),
                   distortion=np.array(value["distortion"], float), weak_depth_m=value.get("weak_depth_m"))

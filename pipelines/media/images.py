@@ -107,6 +107,7 @@ def person_share(alpha: np.ndarray) -> float:
 
 
 def write_alpha(path: Path, alpha: np.ndarray) -> None:
+    """alpha (H, W) in 0..1 as an 8-bit grey PNG."""
     import cv2
 
     grey = np.clip(np.round(alpha * 255.0), 0, 255).astype(np.uint8)

@@ -75,6 +75,7 @@ class Recording:
         return read_image(path) if path.exists() else None
 
     def frame(self, index: int) -> Frame:
+        """Image, time in seconds, depth in metres and the true matte, as far as the recording has them."""
         return Frame(index, float(self.times_s[index]), self.image(index), self.depth_m(index), self.truth_alpha(index))
 
 
@@ -113,6 +114,11 @@ class RecordingWriter:
 
     def close(self, *, fps: float, height_m: float | None, intrinsics_from: str, intrinsics_known: bool,
               track: int | None, background: np.ndarray | None = None) -> None:
+        """Waits for the encoders and writes `capture.json`, in which times count from the first frame.
+
+        fps         nominal; the times of frames are their own
+        background  (H, W, 3) uint8, the room without the person, where it is known
+        """
         self.flush()
         if background is not None:
             write_image(self.folder / "background.png", background)
