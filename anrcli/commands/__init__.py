@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anrcli.commands.bench import BENCH
+from anrcli.commands.benchmark import BENCHMARK
 from anrcli.commands.clean import CLEAN
 from anrcli.commands.command import Command
 from anrcli.commands.demo import DEMO
@@ -13,4 +14,4 @@ from anrcli.commands.stages import STAGE_COMMANDS
 from anrcli.commands.status import STATUS
 
 COMMANDS: dict[str, Command] = {command.name: command for command in (
-    DEMO, RUN, *STAGE_COMMANDS, *MODEL_COMMANDS, STATUS, DOCTOR, BENCH, CLEAN)}
+    DEMO, RUN, *STAGE_COMMANDS, *MODEL_COMMANDS, STATUS, DOCTOR, BENCH, BENCHMARK, CLEAN)}

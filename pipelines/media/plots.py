@@ -15,11 +15,12 @@ GRID, TEXT, SHADE, LIMIT = (225, 225, 225), (60, 60, 60), (255, 215, 205), (200,
 
 @dataclass(frozen=True, eq=False)
 class Backdrop:
-    """What lies behind curves: time instead of counts, stretches that are shaded, a line at a limit."""
+    """What lies behind curves: time or another scale instead of counts, shaded stretches, a line at a limit."""
 
     times_s: np.ndarray                 # (N,) where the values belong
     shaded: np.ndarray                  # (N,) bool
     limit: float = float("nan")         # NaN = none
+    ticks: str = "{:.1f} s"             # what a place on the scale is called
 
 
 def curves(lines: Mapping[str, np.ndarray], title: str, backdrop: Backdrop | None = None,
@@ -102,7 +103,7 @@ def _draw_grid(panel: np.ndarray, frame: _Frame, backdrop: Backdrop | None) -> N
             _write(panel, f"{n}", (frame.at(n, 0)[0] - 4, HEIGHT - 12))
     else:
         for x in where[0] + frame.span * np.arange(5) / 4:
-            _write(panel, f"{x:.1f} s", (min(frame.at(x, 0)[0] - 16, WIDTH - 52), HEIGHT - 12))
+            _write(panel, backdrop.ticks.format(x), (min(frame.at(x, 0)[0] - 16, WIDTH - 52), HEIGHT - 12))
         if np.isfinite(backdrop.limit) and backdrop.limit:
             cv2.line(panel, frame.at(where[0], backdrop.limit), frame.at(where[-1], backdrop.limit), LIMIT, 1)
 

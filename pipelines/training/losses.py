@@ -78,9 +78,13 @@ def enlarged(image: torch.Tensor, boxes: Sequence[tuple[int, int, int, int] | No
                       for part in parts])
 
 
+class Diverged(AnrError):
+    """A training whose loss or gradient is no longer a number."""
+
+
 def check_finite(terms: dict[str, torch.Tensor], images: int) -> None:
     """Stops a training whose loss is no longer a number, naming the image and the term."""
     for name, value in terms.items():
         if not torch.isfinite(value).item():
-            raise AnrError(f"The {name} loss became {value.item()} at image {images}; the last checkpoint was kept.",
+            raise Diverged(f"The {name} loss became {value.item()} at image {images}; the last checkpoint was kept.",
                            hint="Begin anew with a lower --learning-rate: anr train --fresh --learning-rate 0.0005")
