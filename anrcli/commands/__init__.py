@@ -12,6 +12,7 @@ from anrcli.commands.models import MODEL_COMMANDS
 from anrcli.commands.run import RUN
 from anrcli.commands.stages import STAGE_COMMANDS
 from anrcli.commands.status import STATUS
+from anrcli.commands.study import STUDY
 
 COMMANDS: dict[str, Command] = {command.name: command for command in (
-    DEMO, RUN, *STAGE_COMMANDS, *MODEL_COMMANDS, STATUS, DOCTOR, BENCH, BENCHMARK, CLEAN)}
+    DEMO, RUN, *STAGE_COMMANDS, *MODEL_COMMANDS, STATUS, DOCTOR, BENCH, BENCHMARK, STUDY, CLEAN)}

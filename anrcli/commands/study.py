@@ -119,6 +119,9 @@ def _check_together(typed: Mapping[str, Any]) -> None:
     if typed.get("avatar") and bool(typed.get("motion")) == bool(typed.get("replay")):
         raise UsageError("With --avatar, either --motion FILE.bvh or --replay says what they do.",
                          hint="--motion may be given several times.")
+    if typed.get(REAL) and typed.get("reference"):
+        raise UsageError("The true clips are either to be found (--real) or shown beside (--reference).",
+                         hint="Leave one of them away.")
     for name in ("person", "motion", "replay", "background"):
         if typed.get(name) and not typed.get("avatar"):
             raise UsageError(f"--{name} needs --avatar: videos are taken as they are.", hint="Leave it away.")
