@@ -86,7 +86,9 @@ class Console:
         from rich.console import Console as RichConsole
         from rich.table import Table
 
-        table = Table(*rows[0], box=None, pad_edge=False, header_style="bold")
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in rows[0]:
+            table.add_column(heading, overflow="fold")          # an address that is cut short leads nowhere
         for row in rows[1:]:
             table.add_row(*row)
         terminal = sys.stdout.isatty()

@@ -59,7 +59,11 @@ class CaptureOptions:
 def run(job: Job) -> Outcome:
     """Decodes the source into `color/`, `depth/`, `truth_alpha/` and `capture.json` (see `media.recording`)."""
     options: CaptureOptions = job.options
-    _check(options)
+    check(options)
+    if not options.source:
+        raise AnrError(
+            "No recording was named.", hint="Pass --source YOUR_CLIP.mp4, or --source synthetic:ada to try it out."
+        )
     _tell_unfinished(job)
     footage = _open(options)
     if not options.source.startswith("synthetic:"):
@@ -104,11 +108,8 @@ def deliver(folder: Path, options: CaptureOptions) -> None:
         check_verdict(folder, options.strict)
 
 
-def _check(options: CaptureOptions) -> None:
-    if not options.source:
-        raise AnrError(
-            "No recording was named.", hint="Pass --source YOUR_CLIP.mp4, or --source synthetic:ada to try it out."
-        )
+def check(options: CaptureOptions) -> None:
+    """AnrError for a number that is out of range."""
     limits = [("--start", options.start, 0.0, 1e6), ("--seconds", options.seconds, 1e-3, 1e6),
               ("--max-frames", options.max_frames, FEWEST_FRAMES, 1e7), ("--height-m", options.height_m, 0.6, 2.6),
               ("--fov-deg", options.fov_deg, 5.0, 150.0), ("--track", options.track, 0, 99),
@@ -259,4 +260,4 @@ def _estimate_s(inputs: Mapping[str, Path], options: CaptureOptions) -> float | 
 
 
 STAGE = Stage(name="capture", version=2, doing="Reading the recording", Options=CaptureOptions, run=run,
-              deliver=deliver, estimate_s=_expected_s)
+              check=check, deliver=deliver, estimate_s=_expected_s)

@@ -7,6 +7,7 @@ import fcntl
 import http.client
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, fields, replace
@@ -230,6 +231,7 @@ def test_bad_input_is_3_and_leaves_nothing(anr: Any, tmp_path: Path) -> None:
         (["capture", "--source", "text.mp4", "--person", "Bad Name"], "'Bad Name'"),
         (["capture"], "'me'"),
         (["fit", "--person", "bob"], "'bob'"),
+        (["fit", "--person", "A b"], "'A b' is not a usable person name"),
         (["train"], "nobody"),
         (["train", "--person", "bob"], "'bob'"),
         (["render", "--orbit"], "nobody"),
@@ -241,6 +243,14 @@ def test_bad_input_is_3_and_leaves_nothing(anr: Any, tmp_path: Path) -> None:
         assert answer.code == 3, f"{arguments}: {answer}"
         assert says in answer.err and "\nhint:  " in answer.err, f"{arguments}: {answer.err}"
     assert left_behind(tmp_path / "workspace") == []
+
+
+def test_numbers_out_of_range_are_refused_before_anything_is_said_to_begin(anr: Any, noise: Path) -> None:
+    for flag, value in (("--seconds", "-3"), ("--seconds", "nan"), ("--height-m", "17"), ("--fov-deg", "500")):
+        answer = anr("capture", "--source", noise, flag, value)
+        assert answer.code == 3 and answer.err.startswith(f"error: {flag} {value} is out of range.\nhint:  Use")
+    assert anr("capture", "--no-coach", "--source", noise).code == 0
+    assert "--start -1" in anr("capture", "--start", "-1").err
 
 
 def test_a_motion_is_checked_before_the_long_work(anr: Any, noise: Path, tmp_path: Path) -> None:
@@ -467,8 +477,27 @@ def test_clean_leaves_alone_what_another_anr_is_writing(anr: Any, noise: Path, t
 def test_doctor_lists_parts_and_remedies(anr: Any) -> None:
     answer = anr("doctor")
     assert answer.code == 0 and "Everything that is needed works." in answer.out
-    for part in ("torch", "mediapipe", "ffmpeg program", "nvdiffrast", "pretrained weights"):
+    for part in ("torch", "mediapipe", "ffmpeg program", "nvdiffrast", "openvino", "weights vgg19"):
         assert part in answer.out
+
+
+def test_doctor_names_every_extra_and_all_weights() -> None:
+    from anrcli.commands.doctor import PARTS, WEIGHTS
+    from pipelines.metrics.weights import PRETRAINED
+
+    assert set(WEIGHTS) == set(PRETRAINED)
+    told = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    extras = set(re.findall(r'^(?:kinect|openvino) = \["([\w-]+)', told, re.M))
+    assert len(extras) == 2 and extras <= {part.package for part in PARTS}
+
+
+def test_doctor_goes_on_past_weights_that_are_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from anrcli.commands.doctor import _weights
+
+    (tmp_path / "vgg19-dcbb9e9d.pth").write_bytes(b"a page of a proxy's")
+    monkeypatch.setenv("ANR_WEIGHTS", str(tmp_path))
+    finding = _weights("vgg19")
+    assert not finding.works and "vgg19-dcbb9e9d.pth" in finding.told and finding.remedy
 
 
 def test_doctor_is_3_when_a_needed_part_is_missing(anr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -500,6 +529,12 @@ def test_a_bar_shows_label_and_yields_everything(
     assert seen == [(0, "a"), (0, "b"), (1, "a"), (1, "b")]
     assert "Outer" in capsys.readouterr().err
     assert list(progress.track(iter(range(3)), "Length not known")) == [0, 1, 2]
+
+
+def test_a_table_cuts_nothing_short(capsys: pytest.CaptureFixture[str]) -> None:
+    address = "https://example.org/" + "x" * 300
+    Console().report("doctor", {}, {}, table=(("part", "remedy"), ("weights", address)))
+    assert address in "".join(capsys.readouterr().out.split())
 
 
 def test_what_libraries_write_natively_does_not_reach_the_screen(capfd: pytest.CaptureFixture[str]) -> None:

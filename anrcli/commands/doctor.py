@@ -55,22 +55,33 @@ PARTS = (
     Part("scipy", "scipy", "smoothing, filters"),
     Part("trimesh", "trimesh", "mesh checks, the body as a file"),
     Part("av", "av", "reading videos"),
+    Part("PIL", "pillow", "reading folders of pictures"),
     Part("ffmpeg", "ffmpeg-python", "writing videos"),
     Part("pymatting", "pymatting", "mattes"),
     Part("safetensors", "safetensors", "weights to files and back"),
     Part("tensorboard", "tensorboard", "training curves", needed=False),
     Part("nvdiffrast", "nvdiffrast", "rasterizer on a GPU (licence: not for commercial use)", needed=False,
          remedy="needs CUDA: pip install git+https://github.com/NVlabs/nvdiffrast --no-build-isolation"),
-    Part("pyk4a", "pyk4a-bundle", "Azure Kinect (recording from it is not there yet)", needed=False,
+    Part("openvino", "openvino", "faster rendering on a processor (--engine openvino)", needed=False,
+         remedy='pip install "anr[openvino]"'),
+    Part("pyk4a", "pyk4a-bundle", "recording from an Azure Kinect (--source kinect)", needed=False,
          remedy='pip install "anr[kinect]"'),
 )
+WEIGHTS = {
+    "squeezenet1_1": "feature loss and the LPIPS figure",
+    "vgg19": "feature loss; SqueezeNet's is taken without",
+    "inception_fid": "the mFID figure",
+    "inception_v3": "the mFID figure in torchvision's terms",
+}
 
 
 def doctor(workspace: Workspace, progress: Progress) -> Report:
     """Tries every part; AnrError when one that is needed does not work."""
     progress.note(f"Trying every part; this takes about {duration(15)}.")
     checks: list[Callable[[], Finding]] = [_python, *(lambda part=part: _package(part) for part in PARTS), _ffmpeg,
-                                           _body, _gpu, _feature_weights, lambda: _disk(workspace.root)]
+                                           _body, _gpu,
+                                           *(lambda name=name: _weights(name) for name in WEIGHTS),
+                                           lambda: _disk(workspace.root)]
     findings = [check() for check in progress.track(checks, "Trying", len(checks))]
     broken = [each for each in findings if each.needed and not each.works]
     if broken:
@@ -168,12 +179,15 @@ def _gpu() -> Finding:
     )
 
 
-def _feature_weights() -> Finding:
-    from pipelines.metrics.weights import PRETRAINED, find_weights, remedy
+def _weights(name: str) -> Finding:
+    from pipelines.metrics.weights import find_weights, remedy
 
-    missing = [name for name in PRETRAINED if find_weights(name) is None]
-    told = f"not there: {', '.join(missing)}" if missing else "for the feature loss and LPIPS"
-    return Finding("pretrained weights", not missing, False, told, " ".join(remedy(name) for name in missing))
+    row = f"weights {name}"
+    try:
+        found = find_weights(name)
+    except AnrError as error:                           # a file of that name which is another
+        return Finding(row, False, False, f"{WEIGHTS[name]}: {error.message}", error.hint)
+    return Finding(row, found is not None, False, WEIGHTS[name] + ("" if found else ": not there"), remedy(name))
 
 
 def _disk(root: Path) -> Finding:

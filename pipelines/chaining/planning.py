@@ -20,7 +20,7 @@ from pipelines.chaining.stages import (
 )
 from pipelines.core.errors import AnrError
 from pipelines.core.stage import Stage
-from pipelines.core.workspace import Version, Workspace, newest_version
+from pipelines.core.workspace import Version, Workspace, checked_name, newest_version
 
 
 def steps(workspace: Workspace, stage_name: str, request: Request) -> list[tuple[Stage, str]]:
@@ -91,6 +91,7 @@ def _model_steps(workspace: Workspace, maker: Stage, request: Request) -> list[t
 
 def _check_known(workspace: Workspace, person: str, request: Request) -> None:
     known = workspace.people()
+    checked_name(person, "person")
     if person in known or "source" in request.typed.get("capture", {}):
         return
     there = f"there is {', '.join(known)}" if known else "nobody is there yet"
