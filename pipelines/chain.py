@@ -30,6 +30,7 @@ from pipelines.chaining.stages import (
     AVATAR_STAGES,
     DERIVING,
     EXPORT_STAGES,
+    OBJECT_STAGES,
     PERSON_STAGES,
     STAGES,
     label_of,
@@ -41,7 +42,7 @@ from pipelines.core.stage import Job, Outcome, Progress, Stage
 from pipelines.core.workspace import Version, Workspace, commit, record, writing
 
 __all__ = [
-    "AVATAR_STAGES", "DERIVING", "EXPORT_STAGES", "PERSON_STAGES", "STAGES",
+    "AVATAR_STAGES", "DERIVING", "EXPORT_STAGES", "OBJECT_STAGES", "PERSON_STAGES", "STAGES",
     "Request", "Result", "Row",
     "bring_up_to_date", "maker_of", "of_person", "parentage", "people_of_model", "status", "steps",
     "trained_people", "work_ahead",

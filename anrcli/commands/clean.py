@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from anrcli.commands.command import Command, Parameter, Report
-from pipelines.chain import AVATAR_STAGES, EXPORT_STAGES, PERSON_STAGES
+from pipelines.chain import AVATAR_STAGES, EXPORT_STAGES, OBJECT_STAGES, PERSON_STAGES
 from pipelines.core.errors import explained_os_errors
 from pipelines.core.stage import Progress, Stage
 from pipelines.core.workspace import Workspace, newest_version, partial_folders, versions
@@ -74,6 +74,16 @@ def old_folders(workspace: Workspace, interrupted: bool) -> list[Path]:
             else:                       # videos: each is a request of its own, old only when its model is
                 found += [version.folder for version in versions(place) if version.made_from["stage"] == stage.name
                           and model and version.made_from["inputs"].get("train") != model.digest]
+                found += partial_folders(place)
+    for thing in workspace.objects():
+        model = newest_version(workspace.object_place(thing, "train"))
+        for stage in OBJECT_STAGES:
+            place = workspace.object_place(thing, _folder(stage))
+            if stage.keeps_options:
+                found += _old_of(place, stage, interrupted)
+            else:
+                found += [version.folder for version in versions(place)
+                          if model and version.made_from["inputs"].get("object-train") != model.digest]
                 found += partial_folders(place)
     return list(dict.fromkeys(found))
 

@@ -44,10 +44,11 @@ FRESH = Parameter("fresh", bool, "Begin an interrupted training anew instead of 
 # Seconds for 247 frames of 1280x720 on two processors; only said where a stage cannot look at its input yet.
 TYPICAL_S = {"capture": 5, "keypoints": 12, "fit": 20, "raster": 5, "matte": 30, "keyframes": 3, "train": 555,
              "render": 40, "tryon": 40, "eval": 60, "export": 2, "unwrap": 30, "edit": 60, "enroll": 90,
-             "finetune": 200}
+             "finetune": 200, "object-views": 10, "object-train": 560, "object-render": 20}
 SOME_S = 30.0                           # for a stage that is not among them
 REHEARSED_FRAMES = 12                   # of a motion, to see whether it can drive the body
-PARTS_OF_COMMANDS = ("unwrap", "finetune", "enroll", "edit")     # see anrcli/commands/models.py
+PARTS_OF_COMMANDS = ("unwrap", "finetune", "enroll", "edit",      # see anrcli/commands/models.py, objects.py
+                     "object-views", "object-train", "object-render")
 NAMES_A_PERSON = ("person", "face", "shirt", "hair", "trousers", "shoes", "skin", "shape", "mask_from")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anrcli.commands.command import Command, Parameter, Report
-from pipelines.chain import AVATAR_STAGES, EXPORT_STAGES, PERSON_STAGES, status
+from pipelines.chain import AVATAR_STAGES, EXPORT_STAGES, OBJECT_STAGES, PERSON_STAGES, status
 from pipelines.core.errors import AnrError
 from pipelines.core.stage import Progress
 from pipelines.core.workspace import Version, Workspace, damaged_files, newest_version, versions
@@ -11,7 +11,7 @@ from pipelines.core.workspace import Version, Workspace, damaged_files, newest_v
 
 def show_status(workspace: Workspace, progress: Progress, verify: bool = False) -> Report:
     """A row per stage of everybody, and the coach's verdicts; with `verify` AnrError when a file is not as written."""
-    if not workspace.root.exists() or not (workspace.people() or workspace.avatars()):
+    if not workspace.root.exists() or not (workspace.people() or workspace.avatars() or workspace.objects()):
         return Report(figures={"results": 0, "out_of_date": 0}, lines=(
             f"Nothing here yet ({workspace.root}). Begin with `anr demo`, or `anr run --source YOUR_CLIP.mp4`.",))
     rows = status(workspace)
@@ -63,6 +63,8 @@ def every_version(workspace: Workspace) -> list[Version]:
                for person in workspace.people() for stage in (*PERSON_STAGES, *EXPORT_STAGES)]
     folders += [workspace.avatar_place(avatar, name) for avatar in workspace.avatars()
                 for name in dict.fromkeys(stage.folder_name or stage.name for stage in AVATAR_STAGES)]
+    folders += [workspace.object_place(thing, stage.folder_name) for thing in workspace.objects()
+                for stage in OBJECT_STAGES]
     return [version for folder in folders for version in versions(folder)]
 
 

@@ -10,6 +10,7 @@ from pipelines.chaining.request import Request
 from pipelines.chaining.stages import (
     DERIVING,
     EXAMINED_BY,
+    OBJECT_STAGES,
     PERSON_STAGES,
     STAGES,
     TAUGHT_BY,
@@ -24,8 +25,10 @@ from pipelines.core.workspace import Version, Workspace, checked_name, newest_ve
 
 
 def steps(workspace: Workspace, stage_name: str, request: Request) -> list[tuple[Stage, str]]:
-    """(stage, owner) in the order they run; the owner is a person, or the avatar for avatar stages."""
+    """(stage, owner) in the order they run; the owner is a person, the avatar for avatar stages, or an object."""
     stage = STAGES[stage_name]
+    if stage in OBJECT_STAGES:
+        return [(each, request.avatar) for each in OBJECT_STAGES[:OBJECT_STAGES.index(stage) + 1]]
     if of_person(stage):
         _check_known(workspace, request.person, request)
         return [(each, request.person) for each in needed(stage)]
@@ -37,7 +40,7 @@ def steps(workspace: Workspace, stage_name: str, request: Request) -> list[tuple
 
 def input_places(workspace: Workspace, stage: Stage, owner: str, request: Request) -> dict[str, tuple[Stage, str]]:
     """{name of the input: (stage, owner) that makes it}."""
-    if of_person(stage):
+    if of_person(stage) or stage in OBJECT_STAGES:
         return {name: (STAGES[name], owner) for name in stage.inputs}
     if stage in DERIVING:
         base, person = parentage(workspace, stage, owner, request)

@@ -15,6 +15,9 @@ from pipelines import (
     keyframes,
     keypoints,
     matte,
+    objects_render,
+    objects_train,
+    objects_views,
     rasterize,
     render,
     train,
@@ -29,7 +32,9 @@ PERSON_STAGES: tuple[Stage, ...] = (
 DERIVING: tuple[Stage, ...] = (finetune.STAGE, enroll.STAGE, edit.STAGE)     # a model from another model
 AVATAR_STAGES: tuple[Stage, ...] = (train.STAGE, *DERIVING, render.STAGE, tryon.STAGE, evaluate.STAGE)
 EXPORT_STAGES: tuple[Stage, ...] = (export.STAGE, unwrap.STAGE)   # of a person, for other programs
-STAGES: dict[str, Stage] = {stage.name: stage for stage in (*PERSON_STAGES, *AVATAR_STAGES, *EXPORT_STAGES)}
+OBJECT_STAGES: tuple[Stage, ...] = (objects_views.STAGE, objects_train.STAGE, objects_render.STAGE)   # a rigid thing
+STAGES: dict[str, Stage] = {
+    stage.name: stage for stage in (*PERSON_STAGES, *AVATAR_STAGES, *EXPORT_STAGES, *OBJECT_STAGES)}
 TAUGHT_BY = ("capture", "fit", "raster", "matte", "keyframes")    # what training reads of each person
 EXAMINED_BY = ("capture", "raster", "matte")                      # what evaluation reads of each person
 
@@ -50,7 +55,9 @@ def needed(stage: Stage) -> list[Stage]:
 
 
 def place_of(workspace: Workspace, stage: Stage, owner: str) -> Path:
-    """The folder of a stage's versions; the owner is a person, or the avatar for avatar stages."""
+    """The folder of a stage's versions; the owner is a person, the avatar for avatar stages, or an object."""
+    if stage in OBJECT_STAGES:
+        return workspace.object_place(owner, folder_of(stage))
     return (workspace.person_place if of_person(stage) else workspace.avatar_place)(owner, folder_of(stage))
 
 
@@ -60,8 +67,8 @@ def folder_of(stage: Stage) -> str:
 
 
 def label_of(stage: Stage, owner: str) -> str:
-    """The owner as people read it: `ada`, or `avatar main`."""
-    return owner if of_person(stage) else f"avatar {owner}"
+    """The owner as people read it: `ada`, `avatar main` or `object toy`."""
+    return owner if of_person(stage) else f"{'object' if stage in OBJECT_STAGES else 'avatar'} {owner}"
 
 
 def newest_of(stage: Stage, place: Path) -> Version | None:

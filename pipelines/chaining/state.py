@@ -10,7 +10,16 @@ from pipelines.chaining.identity import attempt_at, completed, made_from, option
 from pipelines.chaining.models import maker_of, makes_models, parents_first
 from pipelines.chaining.planning import input_places, inputs_there, steps
 from pipelines.chaining.request import Request
-from pipelines.chaining.stages import AVATAR_STAGES, EXPORT_STAGES, PERSON_STAGES, label_of, newest_of, place_of
+from pipelines.chaining.stages import (
+    AVATAR_STAGES,
+    EXPORT_STAGES,
+    OBJECT_STAGES,
+    PERSON_STAGES,
+    label_of,
+    newest_of,
+    of_person,
+    place_of,
+)
 from pipelines.core.stage import Stage
 from pipelines.core.workspace import Version, Workspace, newest_version, partial_folder, partial_folders, versions
 
@@ -34,8 +43,9 @@ def status(workspace: Workspace) -> list[Row]:
     owners = [(stage, person) for person in workspace.people() for stage in (*PERSON_STAGES, *EXPORT_STAGES)]
     owners += [(stage, avatar) for avatar in parents_first(workspace) for stage in AVATAR_STAGES
                if not makes_models(stage) or stage == maker_of(workspace, avatar)]
+    owners += [(stage, thing) for thing in workspace.objects() for stage in OBJECT_STAGES]
     for stage, owner in owners:
-        request = Request(avatar=owner) if stage in AVATAR_STAGES else Request(person=owner)
+        request = Request(person=owner) if of_person(stage) else Request(avatar=owner)
         row = _row(workspace, stage, owner, request, stale)
         if row:
             rows.append(row)
@@ -83,7 +93,7 @@ def made_now(workspace: Workspace, stage: Stage, owner: str, request: Request, k
 
 def begins_anew(stage: Stage, request: Request) -> bool:
     """Whether a model is made again although nothing about it changed."""
-    return request.fresh and makes_models(stage)
+    return request.fresh and (makes_models(stage) or (stage in OBJECT_STAGES and stage.resumable))
 
 
 def kept_version(workspace: Workspace, stage: Stage, owner: str) -> Version | None:

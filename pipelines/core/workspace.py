@@ -78,6 +78,9 @@ class Workspace:
     def avatar_place(self, avatar: str, stage_folder: str) -> Path:
         return self.root / "avatars" / checked_name(avatar, "avatar") / stage_folder
 
+    def object_place(self, name: str, stage_folder: str) -> Path:
+        return self.root / "objects" / checked_name(name, "object") / stage_folder
+
     def people(self) -> list[str]:
         """Everybody with a complete capture, by name."""
         return [name for name in _subfolders(self.root / "people")
@@ -85,6 +88,10 @@ class Workspace:
 
     def avatars(self) -> list[str]:
         return _subfolders(self.root / "avatars")
+
+    def objects(self) -> list[str]:
+        """Rigid objects with posed pictures."""
+        return _subfolders(self.root / "objects")
 
     def create(self) -> None:
         """Makes the folder and its marker; harmless when they are there."""

@@ -1,0 +1,1 @@
+"""Rigid objects: a textured mesh and a folder of posed pictures instead of a person's recording."""
