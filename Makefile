@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 WORKSPACE ?= demo
+BENCHMARK ?= benchmark
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs pictures clean
+.PHONY: help demo benchmark test check docs pictures clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,6 +15,9 @@ help:  ## list the targets
 
 demo: $(STAMP)  ## two synthetic people through the whole chain: about 10 minutes on two processors
 	$(BIN)/anr --workspace $(WORKSPACE) demo
+
+benchmark: $(STAMP)  ## the paper's Table 1, small: two people, two seeds, 400 images: about half an hour on two processors
+	$(BIN)/anr --workspace $(BENCHMARK) benchmark table1 --people eva,finn --seeds 0,1 --images 400 --seconds 10
 
 test: $(STAMP)  ## all tests; they need no network and no GPU
 	$(BIN)/python -m pytest
@@ -30,8 +34,8 @@ docs: $(STAMP)  ## write docs/commands.md from the program, check every link in 
 pictures: demo  ## make the pictures of README.md again from the demo's videos
 	$(BIN)/python docs/pictures.py $(WORKSPACE) docs/pictures
 
-clean:  ## remove the environment, caches and the demo's workspace
-	rm -rf $(VENV) $(WORKSPACE) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+clean:  ## remove the environment, caches and the workspaces of demo and benchmark
+	rm -rf $(VENV) $(WORKSPACE) $(BENCHMARK) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Installed again only when pyproject.toml changes: the stamp is newer than it.

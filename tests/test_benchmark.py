@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +105,16 @@ def test_changes_of_a_recipe_are_the_same_however_they_were_typed() -> None:
     assert dataclasses.replace(base, **parsed_changes(typed_changes(base, wanted))) == wanted
     assert typed_changes(base, wanted) == typed_changes(base, dataclasses.replace(base, **parsed_changes(words[::-1])))
     assert typed_changes(base, dataclasses.replace(base, split=True)) == ()
+
+
+def test_the_docs_say_how_every_row_is_trained() -> None:
+    whole = (Path(__file__).resolve().parents[1] / "docs" / "model.md").read_text(encoding="utf-8")
+    text = whole.partition("## Benchmark")[2]
+    for row in {row.name: row for rows in TABLES.values() for row in rows}.values():
+        told = next(line for line in text.splitlines() if line.startswith(f"| `{row.name}` |"))
+        cells = [cell.strip() for cell in told.strip("|").split("|")]
+        assert cells[2] == f"`{row.renderer}`" and cells[1]
+        assert sorted(cells[3].replace("`", "").split()) == sorted(row.changes)
 
 
 # ---- figures --------------------------------------------------------------------------------------------------------
