@@ -16,6 +16,7 @@ from pipelines.core.storage import read_json, write_json
 
 if TYPE_CHECKING:
     from pipelines.renderers.avatar import Avatar
+    from pipelines.renderers.replay import Replay
 
 GREY = 0.5
 MARGIN = 0.05                           # of the matte's height, around the person crop
@@ -115,20 +116,22 @@ def run(job: Job) -> Outcome:
     return Outcome({name: round(value, 4) for name, value in mean.items()}, outputs)
 
 
-def view(inputs: Mapping[str, Path], avatar: Avatar, person: str, index: int) -> View:
-    """One held-out frame and its replay."""
+def view(inputs: Mapping[str, Path], avatar: Avatar, person: str, index: int, replay: Replay | None = None) -> View:
+    """One held-out frame and its replay.
+
+    replay  what draws it, where it follows on a frame looked at before; None = it stands alone
+    """
     from pipelines.body.model import load_body
     from pipelines.core.mapcache import read_maps
     from pipelines.matting.foreground import person_colours
     from pipelines.media.images import read_alpha, read_image
     from pipelines.media.recording import Recording
-    from pipelines.renderers.avatar import render_person
 
     image, matte = Recording(inputs[f"{person}/capture"]).image(index), inputs[f"{person}/matte"]
     alpha = read_alpha(matte / "alpha" / f"{index:05d}.png")
     colours = person_colours(image, alpha, read_image(matte / "edge" / f"{index:05d}.png"))
     maps = read_maps(inputs[f"{person}/raster"] / "maps" / f"{index:05d}.maps")
-    rgb, own_alpha = render_person(avatar, avatar.textures[person], maps)
+    rgb, own_alpha = (replay or replay_of(inputs, avatar, person)).frame(index)
     body, (x0, y0, x1, y1) = load_body(), maps.box
     region = np.where(maps.inside, body.face_region[maps.face_index], -1)
     face, scalp = (region == body.region_names.index(name) for name in ("face", "scalp"))
@@ -141,6 +144,14 @@ def view(inputs: Mapping[str, Path], avatar: Avatar, person: str, index: int) ->
     uv = np.where(maps.inside[..., None], maps.uv, np.float32(np.nan))
     return View(_unit(image), alpha, _unit(colours), whole(rgb, 0.0), whole(own_alpha, 0.0), whole(uv, np.nan),
                 whole(face, 0), whole(face | scalp, 0))
+
+
+def replay_of(inputs: Mapping[str, Path], avatar: Avatar, person: str) -> Replay:
+    """What draws a person's captured frames again."""
+    from pipelines.core.mapcache import read_maps
+    from pipelines.renderers.replay import Replay
+
+    return Replay(avatar, person, lambda index: read_maps(inputs[f"{person}/raster"] / "maps" / f"{index:05d}.maps"))
 
 
 def _unit(picture: np.ndarray) -> np.ndarray:
@@ -211,7 +222,8 @@ def _temporal(job: Job, avatar: Avatar, person: str, usable: list[int]) -> list[
     pairs = _spread([k for k in usable if k + 1 in set(usable)], TEMPORAL_PAIRS)
     rows = []
     for index in job.progress.track(pairs, f"Watching {person} move"):
-        sides = [view(job.inputs, avatar, person, k) for k in (index, index + 1)]
+        replay = replay_of(job.inputs, avatar, person)
+        sides = [view(job.inputs, avatar, person, k, replay) for k in (index, index + 1)]
         covered = [np.isfinite(side.uv[..., 0]) & (side.alpha > 0.5) for side in sides]
         truths, renderings = (tuple(side.on_grey[k][cover] for side, cover in zip(sides, covered)) for k in (0, 1))
         found = change((sides[0].uv[covered[0]], sides[1].uv[covered[1]]), (truths[0], truths[1]),

@@ -307,7 +307,8 @@ def test_one_stage_has_the_capacity_it_is_told(capacity: float, normals: bool) -
 
 # ---- rivals ---------------------------------------------------------------------------------------------------------
 
-FALLS_BELOW = {"anr": 0.3, "dnr": 0.25, "pix2pix": 0.4, "onestage": 0.3}    # of the first pixel loss, after 30 steps
+# of the first pixel loss, after 30 steps
+FALLS_BELOW = {"anr": 0.3, "dnr": 0.25, "pix2pix": 0.4, "onestage": 0.3, "tna": 0.3, "v2v": 0.4}
 
 
 @pytest.mark.parametrize("name", sorted(RENDERERS))
@@ -325,7 +326,7 @@ def test_every_renderer_learns_one_static_pose(person: dict[str, Path], tmp_path
         pixel.append(terms["pixel"])
         mask.append(terms["mask"])
     assert np.mean(pixel[-5:]) < FALLS_BELOW[name] * pixel[0], f"{pixel[0]:.3f} -> {np.mean(pixel[-5:]):.3f}"
-    assert np.mean(mask[-5:]) < 0.2 * mask[0]
+    assert np.mean(mask[-5:]) < (0.4 if name == "tna" else 0.2) * mask[0]      # tna sees bones, not the body's outline
 
 
 @pytest.mark.parametrize(("name", "changes"), [

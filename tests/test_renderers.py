@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,13 @@ import torch.nn.functional as F
 from pipelines.body.model import load_body
 from pipelines.body.surface import chart_map
 from pipelines.core.errors import AnrError
-from pipelines.renderers import RENDERERS, build_renderer, renderer_config, renderer_file
+from pipelines.renderers import RENDERERS, Needed, Past, build_renderer, needs_of, renderer_config, renderer_file
 from pipelines.renderers.avatar import draw
 from pipelines.renderers.dnr import spherical_harmonics
+from pipelines.renderers.engines import ENGINES, engine_for
+from pipelines.renderers.openvino import Answer
+from pipelines.renderers.past import example_of_needed, needed_by
+from pipelines.renderers.places import place_names
 from pipelines.renderers.texture import (
     chart_of,
     flat_texture,
@@ -27,6 +33,7 @@ from pipelines.training.recipe import PRESETS, recipe_for
 
 SMALL = {"texture_channels": 4, "latent_channels": 5, "unshuffle": 2, "widths": [8, 12], "blocks": 1,
          "view_term": False}
+JOINTS = len(place_names(load_body()))
 
 
 @pytest.fixture(params=sorted(RENDERERS))
@@ -42,9 +49,19 @@ def inputs(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor, torch.T
             (torch.rand(1, 1, height, width, generator=generator) > 0.5).float())
 
 
+def needed(renderer: torch.nn.Module, height: int, width: int) -> tuple[Needed, ...]:
+    """The last argument of a renderer that has one: something of everything it needs."""
+    generator = torch.Generator().manual_seed(2)
+    rgb, alpha = (torch.rand(1, channels, height, width, generator=generator) for channels in (3, 1))
+    past = Past(rgb, alpha, *inputs(height, width), known=torch.ones(1, 1, 1, 1))
+    joints = torch.rand(1, JOINTS, 3, generator=generator) * torch.tensor([width, height, 0.5])
+    found = needed_by(renderer, inputs(height, width), torch.rand(4, 64, 64, generator=generator), joints, past)
+    return (found,) if found else ()
+
+
 def test_a_renderer_answers_with_colours_mask_and_coarse_colours_of_the_input_size(renderer: torch.nn.Module) -> None:
     size = 6 * int(renderer.multiple), 4 * int(renderer.multiple)
-    rgb, mask_logit, coarse = renderer(*inputs(*size))
+    rgb, mask_logit, coarse, _ = renderer(*inputs(*size), *needed(renderer, *size))
     assert rgb.shape == (1, 3, *size) and mask_logit.shape == (1, 1, *size)
     assert coarse is None or coarse.shape == rgb.shape
 
@@ -53,24 +70,40 @@ def test_every_weight_of_a_renderer_gets_a_gradient(renderer: torch.nn.Module) -
     for parameter in renderer.parameters():          # away from the zeros that residual blocks start with
         parameter.data.add_(0.01 * torch.randn_like(parameter))
     size = 4 * int(renderer.multiple)
-    sum(x.sum() for x in renderer(*inputs(size, size)) if x is not None).backward()
+    predicted = renderer(*inputs(size, size), *needed(renderer, size, size))
+    sum((x * torch.randn_like(x)).sum() for x in predicted[:3] if x is not None).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in renderer.parameters())
 
 
 def test_a_crop_gives_the_same_picture_as_the_whole_far_from_its_border(renderer: torch.nn.Module) -> None:
     multiple = int(renderer.multiple)
-    whole = [x.double() for x in inputs(24 * multiple, 24 * multiple)]
+    size = 24 * multiple
+    whole = [x.double() for x in inputs(size, size)]
+    more = [doubled(x) for x in needed(renderer, size, size)]
     renderer = renderer.double()
     start, stop = 2 * multiple, 22 * multiple
     crop = [x[..., start:stop, start:stop] for x in whole]
+    cropped = [cut(x, start, stop) for x in more]
     middle = slice(9 * multiple, 11 * multiple)
     inner = slice(9 * multiple + start, 11 * multiple + start)
-    torch.testing.assert_close(renderer(*crop).rgb[..., middle, middle], renderer(*whole).rgb[..., inner, inner],
-                               atol=1e-4, rtol=0)
+    torch.testing.assert_close(renderer(*crop, *cropped).rgb[..., middle, middle],
+                               renderer(*whole, *more).rgb[..., inner, inner], atol=1e-4, rtol=0)
+
+
+def doubled(one: Needed) -> Needed:
+    past = one.past and Past(*(x.double() for x in one.past))
+    return Needed(*(x if x is None else x.double() for x in one[:2]), past)
+
+
+def cut(one: Needed, start: int, stop: int) -> Needed:
+    """Seen through a window from `start` to `stop`, each way."""
+    joints = one.joints if one.joints is None else one.joints - torch.tensor([start, start, 0.0])
+    past = one.past and Past(*(x[..., start:stop, start:stop] for x in one.past[:-1]), known=one.past.known)
+    return Needed(one.texture, joints, past)
 
 
 def test_drawing_pads_and_cuts_back_to_the_input_size(renderer: torch.nn.Module) -> None:
-    rgb, alpha = draw(renderer.eval(), *inputs(37, 22))
+    rgb, alpha = draw(renderer.eval(), *inputs(37, 22), *needed(renderer, 37, 22))
     assert rgb.shape == (37, 22, 3) and alpha.shape == (37, 22)
     assert all(float(x.min()) >= 0 and float(x.max()) <= 1 for x in (rgb, alpha))
 
@@ -106,6 +139,30 @@ def test_rivals_have_as_many_parameters_as_anr(name: str, preset: str) -> None:
 def test_what_a_renderer_sets_otherwise_are_numbers_of_a_recipe(name: str) -> None:
     recipe_for("draft", **renderer_file(name).RECIPE)
     assert isinstance(renderer_file(name).LEARNS_TEXTURE, bool)
+
+
+def test_a_network_is_given_what_its_file_says_and_no_more(renderer: torch.nn.Module) -> None:
+    declared = getattr(sys.modules[type(renderer).__module__], "NEEDS", frozenset())
+    assert needs_of(renderer) == declared <= {"texture", "joints", "past"}
+    given = example_of_needed(renderer, inputs(32, 32))
+    assert {name for name in Needed._fields if given and getattr(given, name) is not None} == declared
+    if "joints" in declared:
+        with pytest.raises(ValueError, match="were not given"):
+            needed_by(renderer, inputs(32, 32), torch.zeros(3, 8, 8), None)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_engines_other_than_torch_refuse_a_renderer_with_needs(renderer: torch.nn.Module) -> None:
+    if not needs_of(renderer):
+        traced = torch.jit.trace(Answer(renderer), inputs(64, 64), check_trace=False)
+        torch.testing.assert_close(traced(*inputs(64, 64)), tuple(renderer(*inputs(64, 64))[:2]))
+        return
+    for name in set(ENGINES) - {"torch"}:
+        with pytest.raises(AnrError, match=f"--engine {name} does not run the renderer") as caught:
+            engine_for(name, renderer, torch.device("cpu"), 4)
+        assert "Leave --engine away" in caught.value.hint
+    rgb, alpha = engine_for("torch", renderer.eval(), torch.device("cpu"), 4)(*inputs(30, 20), *needed(renderer, 30, 20))
+    assert rgb.shape == (30, 20, 3) and alpha.shape == (30, 20)
 
 
 def test_spherical_harmonics_are_orthonormal_over_the_sphere() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from pipelines.body.model import Body, body_height_m, pose_body
 from pipelines.core.records import Camera, SurfaceMaps
@@ -18,12 +19,13 @@ from pipelines.playback.backdrop import Backdrop
 from pipelines.playback.framing import Sitting
 from pipelines.playback.shots import Shot
 from pipelines.rasterizers.cpu import surface_maps
+from pipelines.renderers import needs_of
 from pipelines.renderers.avatar import Avatar, network_inputs
+from pipelines.renderers.past import Recall, needed_by
 from pipelines.renderers.picture import Box, cut_out, over_captured, over_other
+from pipelines.renderers.places import picture_joints, places_of
 
 if TYPE_CHECKING:
-    import torch
-
     from pipelines.renderers.engines import Engine
 
 MARGIN = 0.07                           # of the body's height in the picture, around it, for hair and clothes
@@ -53,6 +55,7 @@ class Drawn:
     box: Box                            # in picture pixels
     inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None     # None: the body is out of the picture
     joints_px: np.ndarray               # (J, 2)
+    joints: np.ndarray                  # (J + 4, 3) `picture_joints` in pixels of the maps
 
 
 def trained_px_per_m(avatar: Avatar, sitting: Sitting, body: Body, betas: np.ndarray) -> tuple[float, float]:
@@ -72,12 +75,14 @@ def drawn_body(shot: Shot, k: int, actor: Actor) -> Drawn:
     camera = camera_for_maps(camera, verts, actor.projection)
     box = box_around(verts, camera, MARGIN)
     scale = 1.0 if shot.as_captured else network_scale(camera, joints[0], actor.px_per_m)
+    window = crop_camera(camera, box)
     if scale == 1.0:
         maps = surface_maps(body.faces, body.uvs, body.face_uvs, verts, camera, box)
     else:
-        maps = surface_maps(body.faces, body.uvs, body.face_uvs, verts, scale_camera(crop_camera(camera, box), scale))
+        window = scale_camera(window, scale)
+        maps = surface_maps(body.faces, body.uvs, body.face_uvs, verts, window)
     inputs = network_inputs(actor.texture, maps, actor.avatar.device) if maps.inside.any() else None
-    return Drawn(maps, box, inputs, project(joints, camera))
+    return Drawn(maps, box, inputs, project(joints, camera), picture_joints(places_of(verts, joints), window))
 
 
 def network_scale(camera: Camera, place: np.ndarray, px_per_m: tuple[float, float]) -> float:
@@ -88,12 +93,26 @@ def network_scale(camera: Camera, place: np.ndarray, px_per_m: tuple[float, floa
     return 1.0 if abs(scale - 1.0) < NEAR_ENOUGH else scale
 
 
-def person_of(drawn: Drawn, actor: Actor) -> tuple[np.ndarray, np.ndarray]:
-    """rgb (h, w, 3) and alpha (h, w), float32 0..1, of the maps."""
+def person_of(drawn: Drawn, actor: Actor, recall: Recall | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """rgb (h, w, 3) and alpha (h, w), float32 0..1, of the maps.
+
+    recall  the frame before, for a renderer that looks back; None = this frame stands alone
+    """
     if drawn.inputs is None:
+        if recall:
+            recall.forget()
         shape = drawn.maps.inside.shape
         return np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32)
-    return actor.engine(*drawn.inputs)
+    needs = needs_of(actor.avatar.renderer)
+    if not needs:
+        return actor.engine(*drawn.inputs)
+    looks_back = recall if "past" in needs else None
+    joints = torch.from_numpy(drawn.joints).to(drawn.inputs[0])[None]
+    past = looks_back.seen_from(drawn.inputs, drawn.box) if looks_back else None
+    picture = actor.engine(*drawn.inputs, needed_by(actor.avatar.renderer, drawn.inputs, actor.texture, joints, past))
+    if looks_back:
+        looks_back.keep(drawn.inputs, picture, drawn.box)
+    return picture
 
 
 def composed(background: np.ndarray | None, backdrop: Backdrop, person: tuple[np.ndarray, np.ndarray], box: Box,

@@ -17,6 +17,7 @@ from pipelines.playback.conveyor import Behind, ahead
 from pipelines.playback.drawing import Actor, Drawn, composed, drawn_body, person_of
 from pipelines.playback.reel import Reel
 from pipelines.playback.shots import Shot
+from pipelines.renderers.past import Recall
 from pipelines.renderers.picture import Box
 
 AHEAD = 2                               # frames of maps drawn while the network works, and pictures waiting after it
@@ -49,12 +50,13 @@ def film(folder: Path, shot: Shot, actor: Actor, setting: Setting,
         picture = composed(next(backgrounds), setting.backdrop, person, box, (camera.height, camera.width))
         reel.add(picture, int(shot.frame_index[k]))
 
+    recall = Recall()
     started = time.monotonic()
     with reel, closing(bodies_of(shot, actor)) as bodies, Behind(finish, AHEAD) as finishing:
         for k in progress.track(range(len(shot)), "Rendering frames", total=len(shot)):
             drawn = next(bodies)
             joints_px[k] = drawn.joints_px
-            finishing.put(k, person_of(drawn, actor), drawn.box)
+            finishing.put(k, person_of(drawn, actor, recall), drawn.box)
     seconds = time.monotonic() - started
     np.savez_compressed(folder / "motion.npz", joint_names=np.array(actor.body.joint_names), joints_px=joints_px,
                         time_s=shot.time_s, frame_index=shot.frame_index)

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from pipelines.core.errors import AnrError
 from pipelines.core.records import Camera, SurfaceMaps
 from pipelines.core.storage import camera_from_json, read_json
-from pipelines.renderers import build_renderer
+from pipelines.renderers import Needed, build_renderer
+from pipelines.renderers.past import Recall, needed_by, padded
 from pipelines.renderers.texture import sample_texture
 
 SCHEMA = 1                              # of avatar.json
@@ -91,16 +92,24 @@ def _person(folder: Path, name: str, stored: dict[str, Any]) -> AvatarPerson:
                         folder / "backgrounds" / f"{name}.png", folder / "motions" / f"{name}.npz")
 
 
-def render_person(avatar: Avatar, texture: torch.Tensor, maps: SurfaceMaps) -> tuple[np.ndarray, np.ndarray]:
+def render_person(avatar: Avatar, texture: torch.Tensor, maps: SurfaceMaps, joints: np.ndarray | None = None,
+                  recall: Recall | None = None) -> tuple[np.ndarray, np.ndarray]:
     """One picture of a posed body.
 
     texture  (C, 256, 256), a person's or a mixed one
     maps     the body's surface in its box; leave a margin, the network paints beyond the body
+    joints   (J, 3) `places.picture_joints` in pixels of the box, for a renderer that needs them
+    recall   what was drawn before, for a renderer that looks back; this picture is remembered in it
     returns  rgb (h, w, 3) and alpha (h, w), float32 0..1, of the maps' box; rgb is not multiplied by alpha
     """
-    features, normal, inside = network_inputs(texture, maps, avatar.device)
-    rgb, alpha = draw(avatar.renderer, features, normal, inside)
-    return rgb.cpu().numpy(), alpha.cpu().numpy()
+    inputs = network_inputs(texture, maps, avatar.device)
+    placed = None if joints is None else torch.from_numpy(joints).to(inputs[0])[None]
+    past = recall.seen_from(inputs, maps.box) if recall else None
+    rgb, alpha = (x.cpu().numpy() for x in draw(avatar.renderer, *inputs, needed_by(avatar.renderer, inputs, texture,
+                                                                                    placed, past)))
+    if recall:
+        recall.keep(inputs, (rgb, alpha), maps.box)
+    return rgb, alpha
 
 
 def network_inputs(texture: torch.Tensor, maps: SurfaceMaps,
@@ -113,15 +122,18 @@ def network_inputs(texture: torch.Tensor, maps: SurfaceMaps,
 
 
 @torch.no_grad()
-def draw(renderer: torch.nn.Module, features: torch.Tensor, normal: torch.Tensor,
-         inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """rgb (h, w, 3) and alpha (h, w) in 0..1; the network sees them padded at the right and below to its multiple."""
+def draw(renderer: torch.nn.Module, features: torch.Tensor, normal: torch.Tensor, inside: torch.Tensor,
+         needed: Needed | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """rgb (h, w, 3) and alpha (h, w) in 0..1; the network sees them padded at the right and below to its multiple.
+
+    needed  `past.needed_by`, None for a renderer that needs nothing more
+    """
     multiple = int(renderer.multiple)   # type: ignore[arg-type]
     height, width = inside.shape[-2:]
     padding = (0, -width % multiple, 0, -height % multiple)
-    padded = [F.pad(x, padding).contiguous(memory_format=torch.channels_last) for x in (features, normal, inside)]
+    inputs = [F.pad(x, padding).contiguous(memory_format=torch.channels_last) for x in (features, normal, inside)]
     with half_precision(inside.device):
-        predicted = renderer(*padded)
+        predicted = renderer(*inputs, padded(needed, padding)) if needed else renderer(*inputs)
     rgb = ((predicted.rgb[0, :, :height, :width].float() + 1.0) / 2.0).clamp(0.0, 1.0).permute(1, 2, 0)
     return rgb.contiguous(), predicted.mask_logit[0, 0, :height, :width].float().sigmoid()
 

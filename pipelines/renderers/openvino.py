@@ -51,4 +51,17 @@ def _converted(openvino: Any, renderer: torch.nn.Module, texture_channels: int) 
     plain = [([1, count, -1, -1], openvino.Type.f32) for count in channels]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")                  # torch.jit.trace, which OpenVINO calls, is deprecated
-        return openvino.convert_model(renderer, example_input=example, input=plain)
+        return openvino.convert_model(Answer(renderer), example_input=example, input=plain)
+
+
+class Answer(torch.nn.Module):
+    """Colours and mask alone: what is traced may not answer None, as renderers of one stage do for coarse colours."""
+
+    def __init__(self, renderer: torch.nn.Module) -> None:
+        super().__init__()
+        self.renderer = renderer
+
+    def forward(self, features: torch.Tensor, normal: torch.Tensor,
+                inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        predicted = self.renderer(features, normal, inside)
+        return predicted.rgb, predicted.mask_logit

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from pipelines.renderers import build_renderer, renderer_config
+from pipelines.renderers.past import example_of_needed
 from pipelines.training.dataset import MEMORY_BUDGET
 from pipelines.training.recipe import Recipe
 from pipelines.training.state import Plan, State
@@ -25,9 +26,11 @@ def network_size(renderer: str, recipe: Recipe) -> tuple[int, float]:
     with torch.device("meta"):
         module = build_renderer(renderer, renderer_config(renderer, recipe.network(recipe.texture_channels)))
         counted = _count_convolutions(module)
-        inputs = (torch.empty(1, channels, PICTURE, PICTURE) for channels in (recipe.texture_channels, 3, 1))
+        features, normal, inside = (torch.empty(1, channels, PICTURE, PICTURE)
+                                    for channels in (recipe.texture_channels, 3, 1))
+        needed = example_of_needed(module, (features, normal, inside))
         with torch.no_grad():
-            module(*inputs)
+            module(features, normal, inside, *((needed,) if needed else ()))
     return sum(p.numel() for p in module.parameters()), float(sum(counted))
 
 

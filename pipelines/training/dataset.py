@@ -55,7 +55,7 @@ class Batch(NamedTuple):
     weight: torch.Tensor                # (B, 1, H, W) importance in the pixel loss
     face: torch.Tensor                  # (B, 1, H, W) 0 or 1, the body's face
     joints: torch.Tensor                # (B, J, 3) x, y in window pixels, metres behind the root (renderers/places.py)
-    index: torch.Tensor                 # (B,) int64, the capture frame
+    index: torch.Tensor                 # type: ignore[assignment]  # (B,) int64, the capture frame; not tuple.index
 
 
 class PersonFrames:
@@ -98,7 +98,7 @@ class PersonFrames:
         inside[maps.inside] += self.face_of_body[maps.face_index[maps.inside]]
         return CroppedFrame(wanted.astype(np.uint8), alpha, background, np.round(maps.uv * 65535).astype(np.uint16),
                             np.round(maps.normal * 127).astype(np.int8), inside,
-                            self.joints_of(index) - np.float32([x0, y0, 0]), index, (x0, y0))
+                            self.joints_of(index) - np.array([x0, y0, 0], np.float32), index, (x0, y0))
 
 
 class Memory:
@@ -114,10 +114,18 @@ class Memory:
         return True
 
 
-def draw_batch(frames: Sequence[CroppedFrame], recipe: Recipe, rng: np.random.Generator, multiple: int) -> Batch:
-    """One random window of each frame, rescaled and cropped about the person (paper, section 4.1)."""
-    height, width = window_size(frames, recipe, multiple)
-    return to_batch([draw_window(frame, recipe, rng, height, width) for frame in frames], recipe.face_weight)
+def draw_batch(frames: Sequence[CroppedFrame], recipe: Recipe, rng: np.random.Generator, multiple: int,
+               before: Sequence[CroppedFrame] = ()) -> Batch:
+    """One random window of each frame, rescaled and cropped about the person (paper, section 4.1).
+
+    before   the frame before each, for a renderer that looks back: its windows, at the same place in the captured
+             picture and of the same scale, are the first half of the batch
+    """
+    size = window_size(frames, recipe, multiple)
+    drawn = [window_about(frame, recipe, rng, size) for frame in frames]
+    windows = [cut_window(frame, window, size) for frame, window in zip(frames, drawn)]
+    earlier = [cut_window(frame, _shifted(window, of, frame), size) for frame, window, of in zip(before, drawn, frames)]
+    return to_batch([*earlier, *windows], recipe.face_weight)
 
 
 def window_size(frames: Sequence[CroppedFrame], recipe: Recipe, multiple: int) -> tuple[int, int]:
@@ -129,14 +137,22 @@ def window_size(frames: Sequence[CroppedFrame], recipe: Recipe, multiple: int) -
     return sides[0], sides[1]
 
 
-def draw_window(frame: CroppedFrame, recipe: Recipe, rng: np.random.Generator, height: int, width: int) -> CroppedFrame:
-    """A window of `height` x `width` after rescaling the frame by a random factor f."""
+def window_about(frame: CroppedFrame, recipe: Recipe, rng: np.random.Generator,
+                 size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """top, left, rows, columns of what fills a window of `size` after rescaling the frame by a random factor f."""
+    height, width = size
     scale = float(rng.uniform(*recipe.scale)) if rng.random() >= recipe.native_share else 1.0
     rows, columns = max(8, round(height / scale)), max(8, round(width / scale))
     middle = _anchor(frame, rng, recipe.face_share)
     top = _start(middle[0], rows, frame.alpha.shape[0], rng)
     left = _start(middle[1], columns, frame.alpha.shape[1], rng)
-    return cut_window(frame, (top, left, rows, columns), (height, width))
+    return top, left, rows, columns
+
+
+def _shifted(window: tuple[int, int, int, int], of: CroppedFrame, other: CroppedFrame) -> tuple[int, int, int, int]:
+    """A window of one frame in the rows and columns of another, whose box lies elsewhere in the captured picture."""
+    top, left, rows, columns = window
+    return top + of.corner[1] - other.corner[1], left + of.corner[0] - other.corner[0], rows, columns
 
 
 def cut_window(frame: CroppedFrame, window: tuple[int, int, int, int], size: tuple[int, int]) -> CroppedFrame:
@@ -156,7 +172,8 @@ def cut_window(frame: CroppedFrame, window: tuple[int, int, int, int], size: tup
 
     smooth = cv2.INTER_AREA if rows > height else cv2.INTER_LINEAR
     nearest = cv2.INTER_NEAREST_EXACT           # INTER_NEAREST is half a pixel beside what the others do
-    joints = (frame.joints - np.float32([left, top, 0])) * np.float32([width / columns, height / rows, 1])
+    origin, factor = np.array([left, top, 0.0]), np.array([width / columns, height / rows, 1.0])
+    joints = ((frame.joints - origin) * factor).astype(np.float32)
     return CroppedFrame(cut(frame.image, False, smooth), cut(frame.alpha, True, smooth),
                         cut(frame.background, False, smooth), cut(frame.uv, True, nearest),
                         cut(frame.normal, True, nearest), cut(frame.inside, True, nearest), joints, frame.index,

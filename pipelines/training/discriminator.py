@@ -65,6 +65,24 @@ class MultiScaleCritic(nn.Module):
         return verdicts
 
 
+class SequenceCritic(nn.Module):
+    """vid2vid's two critics in one: pictures one by one, and two in a row. Both have the same say.
+
+    Source: Wang et al., Video-to-video synthesis, NeurIPS 2018, Eq. 5 to 7. Its critic of sequences is told the flow
+    between the frames; here it sees the surface maps of both, from which that flow follows.
+    """
+
+    def __init__(self, channels: int, width: int, scales: int) -> None:
+        super().__init__()
+        self.single = MultiScaleCritic(channels, width, scales)
+        self.pair = MultiScaleCritic(2 * channels, width, scales)
+
+    def forward(self, image: torch.Tensor) -> Verdicts:
+        """image (2 B, C, H, W), the frames before first -> the verdicts of each scale of both."""
+        pairs = torch.cat(image.chunk(2), 1).contiguous(memory_format=torch.channels_last)
+        return [*self.single(image), *self.pair(pairs)]
+
+
 def receptive_field() -> int:
     """How many pixels across one score depends on, by the arithmetic of kernels and strides."""
     field = 1

@@ -15,7 +15,7 @@ from torch import nn
 from pipelines.core.errors import AnrError
 from pipelines.renderers import build_renderer, renderer_config, renderer_file
 from pipelines.renderers.texture import flat_texture, pyramid, start_texture, surface_code
-from pipelines.training.discriminator import MultiScaleCritic
+from pipelines.training.discriminator import MultiScaleCritic, SequenceCritic
 from pipelines.training.recipe import Recipe
 
 
@@ -42,7 +42,7 @@ class Search:
 class Critic:
     """The adversarial loss's network and what trains it."""
 
-    network: MultiScaleCritic
+    network: MultiScaleCritic | SequenceCritic
     optimiser: torch.optim.Optimizer
 
 
@@ -92,7 +92,8 @@ def critic_of(recipe: Recipe, device: torch.device) -> Critic | None:
     if recipe.adversarial <= 0 and recipe.feature_matching <= 0:
         return None
     channels = 3 + (recipe.texture_channels + 4 if recipe.critic_sees_maps else 0)
-    network = MultiScaleCritic(channels, recipe.critic_width, recipe.critic_scales)
+    make = SequenceCritic if recipe.critic_sees_pairs else MultiScaleCritic
+    network = make(channels, recipe.critic_width, recipe.critic_scales)
     network = network.to(device).to(memory_format=torch.channels_last)      # type: ignore[call-overload]
     return Critic(network, torch.optim.Adam(network.parameters(), lr=recipe.critic_learning_rate, betas=(0.5, 0.999)))
 

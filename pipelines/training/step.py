@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from pipelines.core.stage import Progress
-from pipelines.renderers import Prediction
+from pipelines.renderers import Prediction, needs_of
 from pipelines.renderers.avatar import half_precision
 from pipelines.renderers.texture import flat_texture, perturb_grid, sample_texture
-from pipelines.training.dataset import FACE_PIXELS, Batch, PersonFrames, draw_batch
+from pipelines.training.dataset import FACE_PIXELS, Batch, CroppedFrame, PersonFrames, draw_batch
 from pipelines.training.discriminator import adversarial_loss, critic_loss, feature_matching_loss
 from pipelines.training.losses import (
     blend,
@@ -27,6 +27,7 @@ from pipelines.training.losses import (
     pixel_loss,
     total_variation,
 )
+from pipelines.training.predicting import own_terms, predict
 from pipelines.training.recipe import Recipe
 from pipelines.training.state import Critic, State
 
@@ -35,10 +36,11 @@ from pipelines.training.state import Critic, State
 class Pupil:
     """One person to learn."""
 
-    frames: PersonFrames
+    frames: PersonFrames | Sequence[CroppedFrame]
     keyframes: Sequence[int]            # capture frame indices that teach texture and network
     others: Sequence[int]               # the remaining training frames
     validation: Sequence[int] = ()      # training frames set aside to see whether training still gains
+    weight: float = 1.0                 # how often this one is drawn, beside the others' weights
 
     @property
     def all(self) -> Sequence[int]:
@@ -65,15 +67,33 @@ def draw_step(lesson: Lesson, renderer: nn.Module, images: int) -> tuple[str, bo
     """Who is drawn, whether their texture learns, and the windows of the step after `images` images (section 3.4)."""
     recipe = lesson.recipe
     rng = np.random.default_rng((lesson.seed, images))
-    person = sorted(lesson.pupils)[int(rng.integers(len(lesson.pupils)))]
+    person = someone(lesson.pupils, rng)
     pupil = lesson.pupils[person]
     teaches_texture = not recipe.split or on_keyframe(images // recipe.batch, recipe.split_ratio) or not pupil.others
     if not recipe.split or (not teaches_texture and recipe.network_frames == "all"):
         pool = pupil.all
     else:
         pool = pupil.keyframes if teaches_texture else pupil.others
-    frames = [pupil.frames[int(k)] for k in rng.choice(np.asarray(pool), recipe.batch)]
-    return person, teaches_texture, draw_batch(frames, recipe, rng, int(renderer.multiple))   # type: ignore[arg-type]
+    chosen = [int(k) for k in rng.choice(np.asarray(pool), recipe.batch)]
+    earlier = frames_before(pupil, chosen) if "past" in needs_of(renderer) else []
+    multiple = int(renderer.multiple)                                       # type: ignore[arg-type]
+    frames, before = ([pupil.frames[k] for k in which] for which in (chosen, earlier))
+    return person, teaches_texture, draw_batch(frames, recipe, rng, multiple, before)
+
+
+def someone(pupils: Mapping[str, Pupil], rng: np.random.Generator) -> str:
+    """One of them by chance, each as often as its weight says."""
+    names = sorted(pupils)
+    weights = np.array([pupils[name].weight for name in names])
+    if (weights == weights[0]).all():
+        return names[int(rng.integers(len(names)))]
+    return names[int(rng.choice(len(names), p=weights / weights.sum()))]
+
+
+def frames_before(pupil: Pupil, chosen: Sequence[int]) -> list[int]:
+    """The frame before each, where that is a training frame as well; else the frame itself: it has no past."""
+    taught = set(pupil.all)
+    return [k - 1 if k - 1 in taught else k for k in chosen]
 
 
 def on_keyframe(step: int, ratio: float) -> bool:
@@ -95,17 +115,19 @@ def take_step(lesson: Lesson, state: State, person: str, teaches_texture: bool, 
     noise = torch.Generator().manual_seed((lesson.seed << 32) + state.images)
 
     grid = perturb_grid(batch.grid, recipe.grid_noise, noise, lesson.charts)
-    features = sample_texture(flat_texture(stored, recipe.texture_levels), grid, batch.inside)
+    texture = flat_texture(stored, recipe.texture_levels)
+    features = sample_texture(texture, grid, batch.inside)
     with half_precision(lesson.device):
-        predicted = state.renderer(features.contiguous(memory_format=torch.channels_last), batch.normal, batch.inside)
+        predicted = predict(state.renderer, features, texture, batch)
         blended = blend(predicted.mask_logit.sigmoid(), predicted.rgb, batch.background)
         terms = loss_terms(predicted, blended, batch, recipe, lesson.extractor)
+        terms.update(own_terms(state.renderer, predicted, batch, recipe, state.images))
         if "feature" in terms:
             terms["feature"] = terms["feature"] * min(1.0, state.images / max(1, recipe.feature_warm_up))
         if lesson.extractor is not None and any(faces):
             terms["face"] = recipe.face_feature * feature_loss(lesson.extractor, enlarged(blended, faces),
                                                                enlarged(batch.image, faces))
-        maps = torch.cat([features.detach(), batch.normal, batch.inside], 1) if recipe.critic_sees_maps else None
+        maps = torch.cat([features, batch.normal, batch.inside], 1).detach() if recipe.critic_sees_maps else None
         critic = state.critic if state.images >= recipe.critic_from else None
         if critic:
             terms.update(adversarial_terms(critic, blended, batch.image, maps, state.images, recipe))

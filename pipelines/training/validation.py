@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from pipelines.renderers.avatar import draw
+from pipelines.renderers.past import needed_by
 from pipelines.renderers.texture import sample_texture
 from pipelines.training.dataset import CroppedFrame, to_batch
 from pipelines.training.state import State, final_texture
@@ -74,10 +75,11 @@ def _error(frame: CroppedFrame, state: State, person: str, lesson: Lesson) -> fl
 
 
 def rendered(frame: CroppedFrame, state: State, person: str, lesson: Lesson) -> tuple[np.ndarray, np.ndarray]:
-    """The averaged network's rgb (h, w, 3) and alpha (h, w), 0..1, of a captured frame's surface maps."""
+    """The averaged network's rgb (h, w, 3) and alpha (h, w), 0..1, of a captured frame, on its own: without a past."""
     batch = to_batch([frame], 1.0)
-    grid, normal, inside = (x.to(lesson.device) for x in (batch.grid, batch.normal, batch.inside))
+    grid, normal, inside, joints = (x.to(lesson.device) for x in (batch.grid, batch.normal, batch.inside, batch.joints))
     with torch.no_grad():
-        features = sample_texture(final_texture(state, person, lesson.recipe), grid, inside)
-        rgb, alpha = draw(state.average, features, normal, inside)
+        texture = final_texture(state, person, lesson.recipe)
+        inputs = sample_texture(texture, grid, inside), normal, inside
+        rgb, alpha = draw(state.average, *inputs, needed_by(state.average, inputs, texture, joints))
     return rgb.cpu().numpy(), alpha.cpu().numpy()
