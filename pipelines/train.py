@@ -58,6 +58,8 @@ def run(job: Job) -> Outcome:
     from pipelines.training.features import load_extractor
     from pipelines.training.gathering import charts_for, gather
     from pipelines.training.loop import train
+    from pipelines.training.refinement import begin_refinement
+    from pipelines.training.refinement_report import write_refinement
     from pipelines.training.reporting import Reporter, last_picture
     from pipelines.training.state import Plan, begin, load_checkpoint, save_checkpoint
     from pipelines.training.step import Lesson
@@ -71,6 +73,7 @@ def run(job: Job) -> Outcome:
     plan = Plan(0 if minutes else options.images or recipe.images, minutes)
     state = begin(options.renderer, people, recipe, options.seed, plan, device)
     _colour_textures(state, pupils, recipe)
+    state.refinement = begin_refinement(job.inputs, pupils, recipe, device)
     if (job.folder / CHECKPOINT).exists():
         state = load_checkpoint(job.folder / CHECKPOINT, state)
         job.progress.note(f"Going on after {state.images} images.")
@@ -84,8 +87,9 @@ def run(job: Job) -> Outcome:
     state = train(lesson, state)
     save_checkpoint(job.folder / CHECKPOINT, state)
     _write_avatar(job, options, recipe, state, described)
+    refined = write_refinement(job.folder, state.refinement) if state.refinement else {}
     (job.folder / CHECKPOINT).unlink()
-    return Outcome({"images": state.images, "seconds": round(state.seconds, 1), "people": len(people)},
+    return Outcome({"images": state.images, "seconds": round(state.seconds, 1), "people": len(people), **refined},
                    {"picture": last_picture(job.folder), "metrics": "metrics.jsonl"})
 
 

@@ -17,6 +17,7 @@ from pipelines.renderers import build_renderer, renderer_config, renderer_file
 from pipelines.renderers.texture import flat_texture, pyramid, start_texture, surface_code
 from pipelines.training.discriminator import MultiScaleCritic, SequenceCritic
 from pipelines.training.recipe import Recipe
+from pipelines.training.refinement import Refinement
 
 
 @dataclass
@@ -59,6 +60,7 @@ class State:
     plan: Plan
     critic: Critic | None = None                # None = no adversarial loss
     search: Search | None = None                # None = no early stop
+    refinement: Refinement | None = None        # None = bodies stay as they were fitted
     images: int = 0
     seconds: float = 0.0                        # of training, all sessions together
 
@@ -123,6 +125,8 @@ def save_checkpoint(path: Path, state: State) -> None:
         stored["critic_optimiser"] = state.critic.optimiser.state_dict()
     if state.search:
         stored["search"] = vars(state.search)
+    if state.refinement:
+        stored["refinement"] = state.refinement.stored()
     buffer = io.BytesIO()               # torch's own writer hides a full disk behind a RuntimeError
     torch.save(stored, buffer)
     partial = path.with_suffix(".partial")
@@ -150,6 +154,8 @@ def load_checkpoint(path: Path, state: State) -> State:
             state.critic.optimiser.load_state_dict(stored["critic_optimiser"])
         if state.search:
             state.search = Search(**stored["search"])
+        if state.refinement:
+            state.refinement.restore(stored["refinement"])
     except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
         hint = "Begin anew: anr train --fresh"
         raise AnrError(f"The checkpoint {path} cannot be used: {error}.", hint=hint) from error

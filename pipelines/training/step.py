@@ -113,6 +113,9 @@ def take_step(lesson: Lesson, state: State, person: str, teaches_texture: bool, 
     teaches_texture = teaches_texture and person in state.texture_optimisers
     stored = state.textures[person] if teaches_texture else state.textures[person].detach()
     noise = torch.Generator().manual_seed((lesson.seed << 32) + state.images)
+    refinement, offsets = state.refinement, None
+    if refinement and state.images >= recipe.refine_from:
+        batch, offsets = refinement.moved(person, batch)
 
     grid = perturb_grid(batch.grid, recipe.grid_noise, noise, lesson.charts)
     texture = flat_texture(stored, recipe.texture_levels)
@@ -146,6 +149,8 @@ def take_step(lesson: Lesson, state: State, person: str, teaches_texture: bool, 
         gradient = state.textures[person].grad
         check_finite({"gradient of the texture's": torch.zeros(()) if gradient is None else gradient.sum()},
                      state.images)
+    if offsets is not None:
+        check_finite({"gradient of the poses'": offsets.grad.sum()}, state.images)          # type: ignore[union-attr]
     factor = rate_factor(state.images, state.plan.images, recipe)
     critic_terms = {}
     if critic:                          # before anybody moves: an error leaves the state as it was
@@ -155,6 +160,8 @@ def take_step(lesson: Lesson, state: State, person: str, teaches_texture: bool, 
         optimiser.step()
     if critic:
         critic.optimiser.step()
+    if refinement and offsets is not None:
+        refinement.learn(person, batch.index, offsets.grad, factor * refinement.warmth(state.images))
     _follow(state, person, recipe)
     return {**{name: value.item() for name, value in terms.items()}, **critic_terms,
             "learning rate": recipe.learning_rate * factor}
