@@ -35,6 +35,7 @@ from pipelines.chaining.stages import (
     STAGES,
     label_of,
     of_person,
+    owners,
     place_of,
 )
 from pipelines.chaining.state import Row, begins_anew, current_version, kept_version, made_now, status, work_ahead
@@ -44,7 +45,7 @@ from pipelines.core.workspace import Version, Workspace, commit, record, writing
 __all__ = [
     "AVATAR_STAGES", "DERIVING", "EXPORT_STAGES", "OBJECT_STAGES", "PERSON_STAGES", "STAGES",
     "Request", "Result", "Row",
-    "bring_up_to_date", "maker_of", "of_person", "parentage", "people_of_model", "status", "steps",
+    "bring_up_to_date", "maker_of", "of_person", "owners", "parentage", "people_of_model", "status", "steps",
     "trained_people", "work_ahead",
 ]
 

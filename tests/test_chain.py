@@ -38,7 +38,7 @@ def demo(workspace: Path) -> Report:
 
 def newest(workspace: Path, stage: str, person: str = "") -> Path:
     place = Workspace(workspace)
-    folder = STAGES[stage].folder_name or stage
+    folder = STAGES[stage].folder
     found = newest_version(place.person_place(person, folder) if person else place.avatar_place("main", folder))
     assert found is not None
     return found.folder

@@ -22,12 +22,13 @@ from anrcli.app import globals_first, main
 from anrcli.commands import COMMANDS, stages
 from anrcli.commands.doctor import is_missing_part
 from anrcli.commands.stages import duration, with_one_budget
+from anrcli.commands.status import every_version
 from anrcli.console import Console, ShownProgress, native_messages_aside
 from pipelines.chain import STAGES
 from pipelines.chain import Request as ChainRequest
 from pipelines.core.errors import AnrError
 from pipelines.core.records import Camera, Footage, Frame
-from pipelines.core.workspace import Workspace, commit, writing
+from pipelines.core.workspace import Version, Workspace, commit, writing
 from pipelines.metrics.weights import fetch_weights
 from pipelines.sources import Request
 
@@ -458,6 +459,46 @@ def test_clean_removes_what_newer_versions_replaced(anr: Any, noise: Path, tmp_p
     assert anr("clean").code == 0
     assert not (place / "v001").exists() and (place / "v002").exists()
     assert "nothing to remove" in anr("clean").out
+
+
+def made(place: Path, stage: str, **inputs: str) -> Version:
+    """A complete version of a stage, made from inputs by name."""
+    made_from = {"stage": stage, "stage_version": 1, "schema": 1, "options": {}, "inputs": inputs}
+    with writing(place, made_from, resumable=False) as folder:
+        (folder / "result").write_text(f"{stage} {inputs}")
+        return commit(folder, {"made_from": made_from, "figures": {}, "outputs": {}, "recorded": {}})
+
+
+def test_clean_keeps_trainings_to_resume_and_videos_of_the_newest_model(anr: Any, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    workspace.create()
+    base, derived = (workspace.avatar_place(avatar, "train") for avatar in ("main", "main-with-cleo"))
+    first, second = (made(base, "train", **{"ada/capture": number}) for number in "12")
+    older = made(derived, "enroll", train=first.digest)
+    newer = made(derived, "enroll", train=second.digest)
+    videos = [made(place, "render", train=model.digest) for place, model in (
+        (workspace.avatar_place("main", "renders"), first), (workspace.avatar_place("main", "renders"), second),
+        (workspace.avatar_place("main-with-cleo", "renders"), older),
+        (workspace.avatar_place("main-with-cleo", "renders"), newer))]
+    for place in (base, derived):
+        (place / ".partial-0123").mkdir()
+        (place / ".partial-0123" / "checkpoint").write_text("half")
+    listed = anr("clean", "--dry-run").out
+    assert listed.startswith("4 old results would be removed") and "partial" not in listed
+    assert anr("clean").code == 0
+    assert [video.folder.exists() for video in videos] == [False, True, False, True]
+    assert [model.folder.exists() for model in (first, second, older, newer)] == [False, True, False, True]
+    assert all((place / ".partial-0123" / "checkpoint").exists() for place in (base, derived))
+    assert anr("clean", "--interrupted").out.startswith("2 old results removed")
+    assert not list(workspace.root.rglob(".partial-*"))
+
+
+def test_what_is_verified_are_models_videos_and_objects_too(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    there = [made(place, "some", train="1") for place in (
+        workspace.avatar_place("derived", "train"), workspace.avatar_place("derived", "train"),
+        workspace.avatar_place("derived", "renders"), workspace.object_place("toy", "views"))]
+    assert every_version(workspace) == there
 
 
 def test_clean_leaves_alone_what_another_anr_is_writing(anr: Any, noise: Path, tmp_path: Path) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from anrcli.commands.command import Command, Parameter, Report
-from pipelines.chain import AVATAR_STAGES, EXPORT_STAGES, OBJECT_STAGES, PERSON_STAGES
+from pipelines.chain import owners
 from pipelines.core.errors import explained_os_errors
 from pipelines.core.stage import Progress, Stage
-from pipelines.core.workspace import Workspace, newest_version, partial_folders, versions
+from pipelines.core.workspace import Version, Workspace, newest_version, partial_folders, versions
 
 
 def clean(workspace: Workspace, progress: Progress, dry_run: bool = False, interrupted: bool = False) -> Report:
@@ -54,47 +54,29 @@ def _busy_places(places: Iterable[Path], locks: ExitStack) -> list[Path]:
 
 def old_folders(workspace: Workspace, interrupted: bool) -> list[Path]:
     """Version folders nothing needs any more, and leftovers; what a training can resume from only on request."""
+    return [folder for place_of, stages in owners(workspace) for folder in _old_of(place_of, stages, interrupted)]
+
+
+def _old_of(place_of: Callable[[str], Path], stages: Sequence[Stage], interrupted: bool) -> list[Path]:
+    """Of one owner; a folder may be shared by stages (all that make models, all that make videos)."""
+    now = {stage.name: newest_version(place_of(stage.folder)) for stage in stages if stage.keeps_options}
     found: list[Path] = []
-    for person in workspace.people():
-        for stage in PERSON_STAGES:
-            found += _old_of(workspace.person_place(person, _folder(stage)), stage, interrupted)
-        for stage in EXPORT_STAGES:     # each is a request of its own, old when what it tells of is
-            place = workspace.person_place(person, _folder(stage))
-            now = {name: newest_version(workspace.person_place(person, name)) for name in stage.inputs}
-            found += [version.folder for version in versions(place)
-                      if any(made and version.made_from["inputs"].get(name) != made.digest
-                             for name, made in now.items())]
+    for folder in dict.fromkeys(stage.folder for stage in stages):
+        place, sharing = place_of(folder), [stage for stage in stages if stage.folder == folder]
+        if sharing[0].keeps_options:
+            found += [version.folder for version in versions(place)[:-1]]
+        else:                           # videos, exports: each is a request of its own, old when what it shows is
+            found += [version.folder for version in versions(place) if _outlived(version, now)]
+        if interrupted or not any(stage.resumable for stage in sharing):
             found += partial_folders(place)
-    for avatar in workspace.avatars():
-        model = newest_version(workspace.avatar_place(avatar, "train"))
-        for stage in AVATAR_STAGES:
-            place = workspace.avatar_place(avatar, _folder(stage))
-            if stage.keeps_options:
-                found += _old_of(place, stage, interrupted)
-            else:                       # videos: each is a request of its own, old only when its model is
-                found += [version.folder for version in versions(place) if version.made_from["stage"] == stage.name
-                          and model and version.made_from["inputs"].get("train") != model.digest]
-                found += partial_folders(place)
-    for thing in workspace.objects():
-        model = newest_version(workspace.object_place(thing, "train"))
-        for stage in OBJECT_STAGES:
-            place = workspace.object_place(thing, _folder(stage))
-            if stage.keeps_options:
-                found += _old_of(place, stage, interrupted)
-            else:
-                found += [version.folder for version in versions(place)
-                          if model and version.made_from["inputs"].get("object-train") != model.digest]
-                found += partial_folders(place)
-    return list(dict.fromkeys(found))
+    return found
 
 
-def _old_of(place: Path, stage: Stage, interrupted: bool) -> list[Path]:
-    leftovers = partial_folders(place) if interrupted or not stage.resumable else []
-    return [version.folder for version in versions(place)[:-1]] + leftovers
-
-
-def _folder(stage: Stage) -> str:
-    return stage.folder_name or stage.name
+def _outlived(version: Version, now: Mapping[str, Version | None]) -> bool:
+    """Whether a result was made from what is no longer the newest."""
+    made_from = version.made_from["inputs"]
+    return any(newest is not None and name in made_from and made_from[name] != newest.digest
+               for name, newest in now.items())
 
 
 CLEAN = Command(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anrcli.commands.command import Command, Parameter, Report
-from pipelines.chain import AVATAR_STAGES, EXPORT_STAGES, OBJECT_STAGES, PERSON_STAGES, status
+from pipelines.chain import owners, status
 from pipelines.core.errors import AnrError
 from pipelines.core.stage import Progress
 from pipelines.core.workspace import Version, Workspace, damaged_files, newest_version, versions
@@ -59,12 +59,8 @@ def verdicts(workspace: Workspace) -> tuple[list[str], dict[str, float]]:
 
 def every_version(workspace: Workspace) -> list[Version]:
     """All complete versions of everybody, old ones too."""
-    folders = [workspace.person_place(person, stage.folder_name or stage.name)
-               for person in workspace.people() for stage in (*PERSON_STAGES, *EXPORT_STAGES)]
-    folders += [workspace.avatar_place(avatar, name) for avatar in workspace.avatars()
-                for name in dict.fromkeys(stage.folder_name or stage.name for stage in AVATAR_STAGES)]
-    folders += [workspace.object_place(thing, stage.folder_name) for thing in workspace.objects()
-                for stage in OBJECT_STAGES]
+    folders = [place_of(name) for place_of, stages in owners(workspace)
+               for name in dict.fromkeys(stage.folder for stage in stages)]
     return [version for folder in folders for version in versions(folder)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipelines import train
 from pipelines.chaining.identity import options_of
 from pipelines.chaining.request import Request
-from pipelines.chaining.stages import DERIVING, STAGES, folder_of, newest_of, place_of
+from pipelines.chaining.stages import DERIVING, STAGES, newest_of, place_of
 from pipelines.core.errors import AnrError, UsageError
 from pipelines.core.stage import Stage
 from pipelines.core.storage import read_json
@@ -14,7 +14,7 @@ from pipelines.core.workspace import Version, Workspace, newest_version
 
 def model_of(workspace: Workspace, avatar: str) -> Version | None:
     """The newest model of an avatar, whichever stage made it."""
-    return newest_version(workspace.avatar_place(avatar, folder_of(train.STAGE)))
+    return newest_version(workspace.avatar_place(avatar, train.STAGE.folder))
 
 
 def maker_of(workspace: Workspace, avatar: str) -> Stage:

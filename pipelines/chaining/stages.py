@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from pipelines import (
@@ -57,13 +59,18 @@ def needed(stage: Stage) -> list[Stage]:
 def place_of(workspace: Workspace, stage: Stage, owner: str) -> Path:
     """The folder of a stage's versions; the owner is a person, the avatar for avatar stages, or an object."""
     if stage in OBJECT_STAGES:
-        return workspace.object_place(owner, folder_of(stage))
-    return (workspace.person_place if of_person(stage) else workspace.avatar_place)(owner, folder_of(stage))
+        return workspace.object_place(owner, stage.folder)
+    return (workspace.person_place if of_person(stage) else workspace.avatar_place)(owner, stage.folder)
 
 
-def folder_of(stage: Stage) -> str:
-    """The name of that folder."""
-    return stage.folder_name or stage.name
+def owners(workspace: Workspace) -> Iterator[tuple[Callable[[str], Path], tuple[Stage, ...]]]:
+    """Everybody and everything results belong to: where the folder of a name is, and which stages there may be."""
+    for person in workspace.people():
+        yield partial(workspace.person_place, person), (*PERSON_STAGES, *EXPORT_STAGES)
+    for avatar in workspace.avatars():
+        yield partial(workspace.avatar_place, avatar), AVATAR_STAGES
+    for thing in workspace.objects():
+        yield partial(workspace.object_place, thing), OBJECT_STAGES
 
 
 def label_of(stage: Stage, owner: str) -> str:

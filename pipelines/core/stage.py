@@ -67,3 +67,8 @@ class Stage:
     deliver: Callable[[Path, Any], None] | None = None
     # rough seconds on this machine, from the input folders and options; None = no idea
     estimate_s: Callable[[Mapping[str, Path], Any], float | None] | None = None
+
+    @property
+    def folder(self) -> str:
+        """The folder of its versions within that of a person, avatar or object."""
+        return self.folder_name or self.name
