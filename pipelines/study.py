@@ -178,7 +178,7 @@ def _partners(stimuli: Sequence[str], poses: str) -> dict[str, str]:
     if poses == SAME:
         return {stimulus: stimulus for stimulus in stimuli}
     found: dict[str, str] = {}
-    for person in {person_of(stimulus) for stimulus in stimuli}:
+    for person in dict.fromkeys(map(person_of, stimuli)):
         own = [stimulus for stimulus in stimuli if person_of(stimulus) == person]
         if len(own) < 2:
             raise AnrError(f"There is only one stimulus of {person!r}, so the true clip cannot show another motion of "

@@ -37,7 +37,8 @@ function intro() {
   byId("task").textContent = STUDY.task;
   byId("consent").textContent = STUDY.consent;
   byId("count").textContent = shown.length;
-  byId("minutes").textContent = Math.max(1, Math.round((shown.length * (STUDY.seconds + 5)) / 60));
+  const minutes = Math.round((shown.length * (STUDY.seconds + 5)) / 60);
+  byId("minutes").textContent = minutes > 1 ? `${minutes} minutes` : "a minute";
   byId("once").textContent = (STUDY.replays ? `You can play each screen again ${STUDY.replays} time(s).`
     : "What you see is shown once, so look closely.") + " You answer when it has disappeared.";
   byId("last-key").textContent = STUDY.alternatives;
@@ -66,7 +67,9 @@ function clipsOf(index) {
   const { trial, places } = shown[index];
   const { clips, reference } = STUDY.trials[trial];
   const ids = places.map((place) => clips[place]);
-  return { ids, media: ids.map(loading), reference: reference ? loading(reference) : null };
+  const media = ids.map(loading);
+  const beside = reference ? loading(reference) : null;
+  return { ids, media, reference: beside, all: beside ? [...media, beside] : media };
 }
 
 function loading(id) {
@@ -94,6 +97,11 @@ function loaded(media) {
     if (media.error) reject(media.error);
     setTimeout(() => (media.readyState >= 2 ? resolve() : reject(new Error("too slow"))), LOAD_S * 1000);
   });
+}
+
+// Fails when the time is up.
+function after(seconds) {
+  return new Promise((_, reject) => setTimeout(() => reject(new Error("too slow")), seconds * 1000));
 }
 
 function tile(media, name, input) {
@@ -126,13 +134,12 @@ async function advance() {
   const mine = stage;
   mine.tiles = mine.media.map((media, place) => tile(media, place + 1, choice(place)));
   byId("grid").replaceChildren(...mine.tiles);
-  byId("reference").replaceChildren(...(mine.reference ? [tile(mine.reference, "The real recording", null)] : []));
+  byId("reference").replaceChildren(...(mine.reference ? [tile(mine.reference, "Real", null)] : []));
   byId("where").textContent = `${at + 1} of ${shown.length}`;
   byId("progress").value = at / shown.length;
   byId("next").textContent = at + 1 < shown.length ? "Next" : "Finish";
   byId("next").disabled = true;
   byId("replay").hidden = true;
-  fit();
   byId("question").focus();
   await arrive(mine);
 }
@@ -140,10 +147,10 @@ async function advance() {
 async function arrive(mine) {
   say("Loading…");
   try {
-    await Promise.all([...mine.media, ...(mine.reference ? [mine.reference] : [])].map(loaded));
+    await Promise.all(mine.all.map(loaded));
   } catch {
     return offer("A clip did not arrive. Check your connection, then try again.", "Try again", () => {
-      for (const media of mine.media) media.src = media.src;
+      for (const media of mine.all) media.src = media.getAttribute("src");
       arrive(mine);
     });
   }
@@ -160,26 +167,25 @@ function offer(text, label, action) {
 }
 
 async function present(mine) {
-  const all = [...mine.media, ...(mine.reference ? [mine.reference] : [])];
   byId("replay").hidden = true;
   if (document.hidden) return offer("Ready when you are.", "Play", () => present(mine));
   mine.showing = true;
   enable(mine, false);
-  say(mine.reference ? "Watch. The real recording is shown beside." : "Watch.");
+  say(mine.reference ? "Watch. “Real” is the true recording." : "Watch.");
   blank(false);
   try {
     const endings = STUDY.still ? [new Promise((done) => setTimeout(done, STUDY.seconds * 1000))]
-      : all.map((media) => new Promise((done) => media.addEventListener("ended", done, { once: true })));
+      : mine.all.map((media) => new Promise((done) => media.addEventListener("ended", done, { once: true })));
     if (!STUDY.still) {
-      for (const media of all) media.currentTime = 0;
-      await Promise.all(all.map((media) => media.play()));
+      for (const media of mine.all) media.currentTime = 0;
+      await Promise.all(mine.all.map((media) => media.play()));
     }
     const began = performance.now();
     const run = (mine.run = (mine.run || 0) + 1);
-    await Promise.all(endings);
+    await Promise.race([Promise.all(endings), after(STUDY.seconds + LOAD_S)]);
     if (mine !== stage || !mine.showing || run !== mine.run) return;
     mine.shownMs = Math.round(performance.now() - began);
-  } catch {                             // the browser wants a tap first, or the page went out of sight
+  } catch {                             // the browser wants a tap first, or a clip got stuck
     if (mine === stage && mine.showing) interrupt("Ready when you are.");
     return;
   }
@@ -197,7 +203,7 @@ function blank(yes) {
 function interrupt(text) {
   stage.showing = false;
   stage.run = (stage.run || 0) + 1;
-  if (!STUDY.still) for (const media of stage.media) media.pause();
+  if (!STUDY.still) for (const media of stage.all) media.pause();
   blank(true);
   offer(text, "Play", () => present(stage));
 }
@@ -224,7 +230,7 @@ function choose(place, by) {
     each.firstChild.checked = k === place;
   });
   byId("next").disabled = false;
-  say(`Number ${place + 1} chosen. Press Next, or choose another.`);
+  say(`${place + 1} chosen.`);
 }
 
 function answer() {
@@ -314,7 +320,7 @@ addEventListener("keydown", (event) => {
   else if (event.key.toLowerCase() === "r" && !byId("replay").hidden) byId("replay").click();
 });
 addEventListener("pointerdown", () => { if (stage) stage.lastInput = "pointer"; });
-addEventListener("resize", () => { if (stage) fit(); });
+new ResizeObserver(() => { if (stage) fit(); }).observe(byId("choices"));
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden || !stage || !stage.showing) return;
   stage.restarts += 1;
