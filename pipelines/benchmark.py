@@ -244,7 +244,7 @@ def _written(workspace: Workspace, asked: dict[str, Any], lines: Sequence[Line],
 
 def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items()
-            if name != "device"}
+            if name not in ("device", "weights")}
 
 
 def _recording_of(workspace: Workspace, person: str) -> dict[str, Any]:

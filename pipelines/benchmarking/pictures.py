@@ -30,12 +30,12 @@ def sheet(shown: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]) -> np.nd
 
 
 def curves_picture(lines: Sequence[Line], figure: str = "lpips") -> np.ndarray:
-    """A figure's mean over seeds against images seen, one curve for each row; (H, W, 3) uint8."""
+    """A figure's mean over seeds against images seen (each doubling as wide), one curve a row; (H, W, 3) uint8."""
     rows = dict.fromkeys(line.row.title for line in lines)
-    seen = np.array(sorted({line.images for line in lines}), float)
+    seen = np.log2(sorted({line.images for line in lines}))
     drawn = {title: np.array([mean_and_spread(line.values(figure))[0] for line in _rising(lines, title)])
              for title in rows}
-    backdrop = Backdrop(seen, np.zeros(len(seen), bool), ticks="{:.0f}")
+    backdrop = Backdrop(seen, np.zeros(len(seen), bool), called=lambda doublings: f"{2**doublings:.0f}")
     return curves(drawn, f"{figure.upper()} on held-out frames against images seen", backdrop)
 
 

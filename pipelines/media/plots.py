@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ class Backdrop:
     times_s: np.ndarray                 # (N,) where the values belong
     shaded: np.ndarray                  # (N,) bool
     limit: float = float("nan")         # NaN = none
-    ticks: str = "{:.1f} s"             # what a place on the scale is called
+    called: Callable[[float], str] = "{:.1f} s".format     # what a place on the scale is called
 
 
 def curves(lines: Mapping[str, np.ndarray], title: str, backdrop: Backdrop | None = None,
@@ -103,7 +103,7 @@ def _draw_grid(panel: np.ndarray, frame: _Frame, backdrop: Backdrop | None) -> N
             _write(panel, f"{n}", (frame.at(n, 0)[0] - 4, HEIGHT - 12))
     else:
         for x in where[0] + frame.span * np.arange(5) / 4:
-            _write(panel, backdrop.ticks.format(x), (min(frame.at(x, 0)[0] - 16, WIDTH - 52), HEIGHT - 12))
+            _write(panel, backdrop.called(x), (min(frame.at(x, 0)[0] - 16, WIDTH - 52), HEIGHT - 12))
         if np.isfinite(backdrop.limit) and backdrop.limit:
             cv2.line(panel, frame.at(where[0], backdrop.limit), frame.at(where[-1], backdrop.limit), LIMIT, 1)
 
