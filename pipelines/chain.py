@@ -23,7 +23,7 @@ from pipelines.chaining.identity import (
     recorded_of_asking,
     recorded_of_making,
 )
-from pipelines.chaining.models import maker_of, parentage, people_of_model, trained_people
+from pipelines.chaining.models import maker_of, parentage, people_of_model, trained_avatars, trained_people
 from pipelines.chaining.planning import inputs_needed, steps
 from pipelines.chaining.request import Request, Result
 from pipelines.chaining.stages import (
@@ -46,7 +46,7 @@ __all__ = [
     "AVATAR_STAGES", "DERIVING", "EXPORT_STAGES", "OBJECT_STAGES", "PERSON_STAGES", "STAGES",
     "Request", "Result", "Row",
     "bring_up_to_date", "maker_of", "of_person", "owners", "parentage", "people_of_model", "status", "steps",
-    "trained_people", "work_ahead",
+    "trained_avatars", "trained_people", "work_ahead",
 ]
 
 

@@ -344,6 +344,18 @@ def test_a_newer_workspace_is_refused(anr: Any, tmp_path: Path) -> None:
         assert answer.code == 3 and "newer version" in answer.err and "99" in answer.err
 
 
+@pytest.mark.parametrize("marker", ["{", "[]", "{}", '{"schema": "one"}'])
+def test_a_damaged_marker_is_mended_not_the_workspace_deleted(anr: Any, noise: Path, tmp_path: Path,
+                                                              marker: str) -> None:
+    anr("capture", "--no-coach", "--source", noise)
+    (tmp_path / "workspace" / "workspace.json").write_text(marker)
+    answer = anr("status")
+    assert answer.code == 3 and "workspace.json is damaged" in answer.err and "Delete" not in answer.err
+    told = answer.err.split("write ")[1].split(" into")[0]
+    (tmp_path / "workspace" / "workspace.json").write_text(told)
+    assert anr("status").code == 0
+
+
 def test_an_interruption_is_130(anr: Any, noise: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(request: Request) -> Footage:
         raise KeyboardInterrupt

@@ -179,3 +179,36 @@ def test_wrong_usage_is_said_before_any_work(workspace: Workspace, runs: list[st
         with pytest.raises(AnrError, match=message):
             call(command, workspace, **options)
     assert runs == []
+
+
+def test_a_model_whose_base_is_gone_is_up_to_date_as_it_is(workspace: Workspace, runs: list[str]) -> None:
+    call(anrcli.enroll, workspace, person="cleo")
+    call(anrcli.render, workspace, avatar="main-with-cleo", person="cleo", orbit=True)
+    shutil.rmtree(workspace.root / "avatars" / "main")
+    rows = {row.stage: row for row in status(workspace) if row.owner == "avatar main-with-cleo"}
+    assert rows["enroll"].why == "kept: the avatar main is not here"
+    assert {row.state for row in rows.values()} == {"up to date"}
+    runs.clear()
+    call(anrcli.render, workspace, avatar="main-with-cleo", person="cleo", orbit=True)
+    assert not runs
+    with pytest.raises(AnrError, match="There is no avatar 'main'") as caught:
+        call(anrcli.enroll, workspace, person="cleo")
+    assert caught.value.hint == "There is main-with-cleo."
+    shutil.rmtree(workspace.root / "people" / "ada")
+    whys = {row.stage: row.why for row in status(workspace) if row.owner == "avatar main-with-cleo"}
+    assert whys["enroll"] == "kept: the recording of ada is not here"
+
+
+def test_an_avatar_nobody_has_heard_of_is_not_trained_by_a_slip(workspace: Workspace, runs: list[str]) -> None:
+    for command in (anrcli.render, anrcli.tryon, anrcli.eval):
+        with pytest.raises(AnrError, match=r"There is no avatar 'mian' in the workspace .*; there is main") as caught:
+            call(command, workspace, avatar="mian")
+        assert caught.value.hint == "To train it: anr train --avatar mian" and not runs
+
+
+def test_somebody_a_model_does_not_know_can_be_added(workspace: Workspace) -> None:
+    with pytest.raises(AnrError, match="does not know 'cleo'") as caught:
+        call(anrcli.render, workspace, person="cleo", orbit=True)
+    assert caught.value.hint == (
+        "Add them: anr enroll --avatar main --person cleo. "
+        "Or train it on everybody: anr train --avatar main --person ada --person ben --person cleo")

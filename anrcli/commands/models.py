@@ -9,7 +9,7 @@ from typing import Any
 
 from anrcli.commands.command import Command, Parameter, Report, parameters_of
 from anrcli.commands.stages import FRESH, STAGE_COMMANDS, bring, person_or_default, run_stage
-from pipelines.chain import STAGES, Request, people_of_model
+from pipelines.chain import STAGES, Request, people_of_model, trained_avatars
 from pipelines.core.errors import AnrError, UsageError
 from pipelines.core.stage import Progress
 from pipelines.core.workspace import Workspace, newest_version
@@ -37,7 +37,7 @@ def check_person(workspace: Workspace, name: str, avatar: str, person: str) -> N
     """AnrError for a model that is not there, somebody it does not know, or, to enrol, somebody it knows."""
     model = newest_version(workspace.avatar_place(avatar, "train"))
     if model is None:
-        there = ", ".join(workspace.avatars())
+        there = ", ".join(trained_avatars(workspace))
         raise AnrError(f"There is no avatar {avatar!r} in the workspace {workspace.root} yet.",
                        hint=f"There is {there}." if there else "Train one first: anr train")
     known = people_of_model(model)

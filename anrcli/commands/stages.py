@@ -17,6 +17,7 @@ from pipelines.chain import (
     Result,
     bring_up_to_date,
     of_person,
+    trained_avatars,
     trained_people,
     work_ahead,
 )
@@ -71,11 +72,21 @@ def _command(stage: Stage) -> Command:
 
 def run_stage(workspace: Workspace, name: str, progress: Progress, typed: Mapping[str, Any]) -> Report:
     """What `anr STAGE` does: says what is ahead, brings the stage up to date, reports it."""
+    if name in ("render", "tryon", "eval") and "avatar" in typed:
+        _check_avatar(workspace, typed["avatar"])
     results = bring(workspace, name, request_for(workspace, name, typed), progress)
     last = results[-1]
     outputs = {**last.version.outputs, "folder": last.version.folder}
     done = f"{name} of {last.owner}: {last.version.name}" + ("" if last.made else ", nothing had to be done")
     return Report(outputs, dict(last.version.figures), (done, *_verdict_again(last)))
+
+
+def _check_avatar(workspace: Workspace, avatar: str) -> None:
+    """AnrError for an avatar that nothing is known of where there are others: a slip would train for many minutes."""
+    there = trained_avatars(workspace)
+    if there and avatar not in workspace.avatars():
+        raise AnrError(f"There is no avatar {avatar!r} in the workspace {workspace.root}; there is {', '.join(there)}.",
+                       hint=f"To train it: anr train --avatar {avatar}")
 
 
 def _verdict_again(capture: Result) -> tuple[str, ...]:
@@ -201,7 +212,8 @@ def _not_in_model(workspace: Workspace, request: Request, person: str, in_model:
     if person in workspace.people():
         names = " ".join(f"--person {each}" for each in sorted({*in_model, person}))
         return AnrError(f"The model {request.avatar!r} does not know {person!r}; it knows {', '.join(in_model)}.",
-                        hint=f"Train it on everybody: anr train --avatar {request.avatar} {names}")
+                        hint=f"Add them: anr enroll --avatar {request.avatar} --person {person}. "
+                             f"Or train it on everybody: anr train --avatar {request.avatar} {names}")
     known = sorted({*workspace.people(), *in_model})     # a model may come without its recordings
     there = f"there is {', '.join(known)}" if known else "nobody is there yet"
     return AnrError(

@@ -24,8 +24,10 @@ def show_status(workspace: Workspace, progress: Progress, verify: bool = False) 
                   for name in damaged_files(version)]
         if damage:
             shown = ", ".join(damage[:5]) + (f" and {len(damage) - 5} more" if len(damage) > 5 else "")
-            raise AnrError(f"{len(damage)} files are missing or differ from what was written: {shown}.",
-                           hint="Remove those version folders; the next command makes them again.")
+            what = "1 file is missing or differs" if len(damage) == 1 else f"{len(damage)} files are missing or differ"
+            raise AnrError(f"{what} from what was written: {shown}.",
+                           hint="Remove those version folders; the next command makes them again, but for a capture "
+                                "whose source is gone: copy what is whole of that one first.")
         lines.append(f"Every file of {len(checked)} results is as it was written.")
     outdated = sum(row.state == "out of date" for row in rows)
     if outdated:

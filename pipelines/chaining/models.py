@@ -17,6 +17,11 @@ def model_of(workspace: Workspace, avatar: str) -> Version | None:
     return newest_version(workspace.avatar_place(avatar, train.STAGE.folder))
 
 
+def trained_avatars(workspace: Workspace) -> list[str]:
+    """The avatars that have a model."""
+    return [avatar for avatar in workspace.avatars() if model_of(workspace, avatar)]
+
+
 def maker_of(workspace: Workspace, avatar: str) -> Stage:
     """The stage that made a model: `train`, also where there is none yet, or one that derived it from another."""
     model = model_of(workspace, avatar)
@@ -51,9 +56,21 @@ def trained_people(workspace: Workspace, request: Request) -> tuple[str, ...]:
 
 def stands_alone(workspace: Workspace, request: Request) -> bool:
     """Whether there is a model whose recordings are elsewhere: it is taken as it is."""
-    model = model_of(workspace, request.avatar)
-    here = workspace.people()
-    return model is not None and any(person not in here for person in people_of_model(model))
+    return bool(_recorded_elsewhere(workspace, request.avatar))
+
+
+def kept_as_it_is(workspace: Workspace, avatar: str) -> str:
+    """What of that a model was made from is elsewhere, so that it is not made again; "" for one made here."""
+    model, away = model_of(workspace, avatar), _recorded_elsewhere(workspace, avatar)
+    if model and not away and maker_of(workspace, avatar) in DERIVING:
+        base, _ = parentage(workspace, maker_of(workspace, avatar), avatar, Request(avatar=avatar))
+        return "" if model_of(workspace, base) else f"the avatar {base}"
+    return f"the recording of {away[0]}" if away else ""
+
+
+def _recorded_elsewhere(workspace: Workspace, avatar: str) -> list[str]:
+    model, here = model_of(workspace, avatar), workspace.people()
+    return [person for person in people_of_model(model) if person not in here] if model else []
 
 
 def parentage(workspace: Workspace, maker: Stage, avatar: str, request: Request) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.chaining.identity import attempt_at, completed, made_from, options_of, why_differs
-from pipelines.chaining.models import maker_of, makes_models, parents_first
+from pipelines.chaining.models import kept_as_it_is, maker_of, makes_models, parents_first
 from pipelines.chaining.planning import input_places, inputs_there, steps
 from pipelines.chaining.request import Request
 from pipelines.chaining.stages import (
@@ -109,6 +109,9 @@ def _row(workspace: Workspace, stage: Stage, owner: str, request: Request, stale
         if not stage.keeps_options and not partial_folders(place):
             return None
         return Row(label, stage.name, "", "interrupted" if partial_folders(place) else "missing", "", {})
+    elsewhere = kept_as_it_is(workspace, owner) if makes_models(stage) else ""
+    if elsewhere:
+        return Row(label, stage.name, version.name, "up to date", f"kept: {elsewhere} is not here", version.figures)
     waiting = [key for key, (source, of) in input_places(workspace, stage, owner, request).items()
                if (source.name, of) in stale]
     why = f"{waiting[0]} is out of date" if waiting else why_differs(

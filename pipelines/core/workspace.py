@@ -65,12 +65,11 @@ class Workspace:
         if self.root.exists() and not self.root.is_dir():
             raise AnrError(f"{self.root} is a file, not a workspace folder.", hint="Choose another --workspace.")
         marker = self.root / "workspace.json"
-        if marker.exists():
-            schema = read_json(marker).get("schema")
-            if not isinstance(schema, int) or schema > SCHEMA:
-                raise AnrError(f"The workspace {self.root} was written by a newer version of anr "
-                               f"(format {schema}; this one reads up to {SCHEMA}).",
-                               hint="Upgrade anr, or choose another --workspace.")
+        schema = _schema_in(marker) if marker.exists() else SCHEMA
+        if schema > SCHEMA:
+            raise AnrError(f"The workspace {self.root} was written by a newer version of anr "
+                           f"(format {schema}; this one reads up to {SCHEMA}).",
+                           hint="Upgrade anr, or choose another --workspace.")
 
     def person_place(self, person: str, stage_folder: str) -> Path:
         return self.root / "people" / checked_name(person, "person") / stage_folder
@@ -100,6 +99,18 @@ class Workspace:
             marker = self.root / "workspace.json"
             if not marker.exists():
                 write_json(marker, {"schema": SCHEMA})
+
+
+def _schema_in(marker: Path) -> int:
+    """The format's number; AnrError where the file says none."""
+    try:
+        schema = json.loads(marker.read_text(encoding="utf-8"))["schema"]
+    except (ValueError, KeyError, TypeError):
+        schema = None
+    if not isinstance(schema, int):
+        raise AnrError(f"{marker} is damaged: it does not say of which format the workspace is.",
+                       hint=f'Nothing else is in it: write {{"schema": {SCHEMA}}} into that file.')
+    return schema
 
 
 def checked_name(name: str, of_what: str) -> str:
