@@ -107,21 +107,19 @@ def shading_of(recipe: Recipe) -> str:
 
 def _colour_texture(state: State, pupil: Pupil, frames: ObjectFrames, recipe: Recipe) -> None:
     """Begins the texture with the mean colours of the views, where the recipe says so and a texture is learned."""
-    import numpy as np
     import torch
 
     from pipelines.media.sheets import spread
     from pipelines.renderers.texture import flat_texture
     from pipelines.rigid.model import NAME
-    from pipelines.training.colours import coloured_start
+    from pipelines.rigid.start import colour_start
     from pipelines.training.state import set_texture
 
     if recipe.texture_start != "colours" or NAME not in state.texture_optimisers:
         return
     looked = [frames[pupil.keyframes[k]] for k in spread(len(pupil.keyframes), START_VIEWS)]
     start = flat_texture(state.textures[NAME].detach(), recipe.texture_levels).cpu().numpy()
-    coloured = coloured_start(start, looked, np.zeros(start.shape[1:], int))
-    set_texture(state, NAME, torch.from_numpy(coloured), recipe.texture_levels)
+    set_texture(state, NAME, torch.from_numpy(colour_start(start, looked)), recipe.texture_levels)
 
 
 def _write_model(job: Job, recipe: Recipe, state: State, frames: ObjectFrames) -> None:

@@ -47,8 +47,8 @@ def turned_world(camera: Camera) -> Camera:
 
 
 def spiral_camera(k: int, count: int, size: int) -> Camera:
-    """Two times around, rising, at a distance that changes a little."""
-    azimuth, elevation = 4 * np.pi * k / count, np.radians(-10 + 55 * k / count)
+    """Two times around, up and down three times, at a distance that changes a little: no stretch is far from others."""
+    azimuth, elevation = 4 * np.pi * k / count, np.radians(22 + 18 * np.sin(6 * np.pi * k / count))
     away = 2.6 + 0.2 * np.sin(5.0 * k)
     back = np.array([np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth)])
     right = np.array([np.cos(azimuth), 0, -np.sin(azimuth)])

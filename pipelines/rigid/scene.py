@@ -20,6 +20,7 @@ MESH_AXES = (SAME, GLTF)
 Y_UP_TO_Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])   # Blender's export, undone
 NEARLY_AXIS_DEG = 35.0                  # cameras whose mean up is this close to an axis mean the axis
 LEAST_OVERLAP = 0.5                     # intersection over union of mesh and masks, mean over the views looked at
+MUCH_BETTER = 0.1                       # more overlap than this with other axes: those are meant
 LOOKED_AT = 12                          # views
 
 
@@ -76,14 +77,13 @@ def check_overlap(found: dict[str, float], axes: str) -> None:
 
     found  {axes: mean overlap} for every choice of axes
     """
-    if found[axes] >= LEAST_OVERLAP:
-        return
     better = max(found, key=lambda each: found[each])
     told = f"The mesh covers the object poorly: it overlaps the masks by {found[axes]:.0%}."
-    if found[better] >= LEAST_OVERLAP:
+    if found[better] > max(LEAST_OVERLAP, found[axes] + MUCH_BETTER):
         raise AnrError(told, hint=f"With --mesh-axes {better} they overlap by {found[better]:.0%}.")
-    raise AnrError(told, hint="Mesh and cameras must be in one frame and unit: export both from one program, and apply "
-                              "the object's transform first.")
+    if found[axes] < LEAST_OVERLAP:
+        raise AnrError(told, hint="Mesh and cameras must be in one frame and unit: export both from one program, and "
+                                  "apply the object's transform first.")
 
 
 def _up_of(cameras: Sequence[Camera]) -> tuple[np.ndarray, str]:
