@@ -21,7 +21,7 @@ from pipelines.core.stage import Progress
 from pipelines.core.storage import write_json
 from pipelines.studying.clips import Shape, Take, common_shape, ending, write_clip
 from pipelines.studying.page import CLIPS, write_page
-from pipelines.studying.study import KEY, PAGE, REFERENCE, Plan, Study, Wording, arranged, write_study
+from pipelines.studying.study import PAGE, REFERENCE, Plan, Study, Wording, arranged, write_study
 
 SAME, DIFFERENT = "same", "different"
 MOST_METHODS = 6
@@ -82,9 +82,9 @@ def make_study(folder: Path, takes: Mapping[str, Mapping[str, Take]], true: Mapp
     secret  decides all names; drawn by chance
     """
     check_options(options)
-    if (folder / KEY).exists() or (folder.exists() and any(folder.iterdir())):
-        raise AnrError(f"{folder} holds something already; answers to a study only fit the page they were given on.",
-                       hint="Choose another --study FOLDER.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise AnrError(f"{folder} is there already and not empty; answers fit only the page they were given on, so a "
+                       "study is never overwritten.", hint="Choose another --study FOLDER.")
     everything = {**takes, **{name or REFERENCE: of for name, of in true.items()}}
     _check_methods({name: of for name, of in everything.items() if name != REFERENCE}, options)
     chosen = _stimuli(everything, options.stimuli)

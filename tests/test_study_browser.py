@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -113,6 +112,6 @@ def test_a_participant_answers_and_what_arrives_can_be_analysed(
     participant = read_participant(tmp_path / "answers.json", study)
     assert participant.given == "w-17" and len(participant.answers) == 4
     assert {answer.by for answer in participant.answers} == {"keyboard", "pointer"}
-    assert all(answer.showings == 1 and answer.shown_ms >= 650 * SECONDS for answer in participant.answers)
+    assert all(answer.showings == 1 and answer.shown_ms >= 900 * SECONDS for answer in participant.answers)
     found = analysed(study, [participant], Rules(resamples=200))
     assert found["shares"]["ours"]["share"] == 1.0 and found["attention"][0]["missed"] == 0

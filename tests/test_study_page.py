@@ -361,7 +361,7 @@ def test_a_lonely_stimulus_cannot_stand_against_another_motion(tmp_path: Path) -
 
 def test_a_study_is_never_overwritten_and_damage_is_told(four: tuple[Path, Study], videos: dict[str, Path],
                                                         tmp_path: Path) -> None:
-    with pytest.raises(AnrError, match="holds something already") as problem:
+    with pytest.raises(AnrError, match="is there already and not empty") as problem:
         made(four[0], videos)
     assert "--study" in problem.value.hint
     with pytest.raises(AnrError, match="is no study"):

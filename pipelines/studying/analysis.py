@@ -34,12 +34,13 @@ class Attention:
 
     participant: str
     given: str
-    checks: int                         # attention checks shown, second showings included
+    checks: int                         # attention checks shown, second showings left out: the same for everybody
     missed: int
     repeated: int                       # trials of the comparison shown twice
     agreed: int                         # of these, answered alike
     median_answer_s: float
     restarts: int
+    dropped: float                      # percent of the worst clip's frames, mean over screens
     excluded: bool
 
 
@@ -72,14 +73,15 @@ def analysed(study: Study, participants: Sequence[Participant], rules: Rules) ->
 
 def attended(participant: Participant, study: Study, misses: int) -> Attention:
     """How somebody answered the checks and the repeated trials; excluded with more than `misses` failed checks."""
-    checks = [a for a in participant.answers if study.trials[a.trial].role == CHECK]
+    checks = [a for a in participant.answers if not a.again and study.trials[a.trial].role == CHECK]
     missed = sum(a.chosen != study.trials[a.trial].answer for a in checks)
     first = {a.trial: a.chosen for a in participant.answers if not a.again}
     again = [a for a in participant.answers if a.again and study.trials[a.trial].role == MAIN]
     median_s = statistics.median(a.answer_ms for a in participant.answers) / 1000 if participant.answers else math.nan
+    dropped = statistics.fmean(a.dropped for a in participant.answers) if participant.answers else 0.0
     return Attention(participant.name, participant.given, len(checks), missed, len(again),
                      sum(first[a.trial] == a.chosen for a in again), median_s,
-                     sum(a.restarts for a in participant.answers), missed > misses)
+                     sum(a.restarts for a in participant.answers), dropped, missed > misses)
 
 
 @dataclass(frozen=True)

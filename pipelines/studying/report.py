@@ -32,11 +32,9 @@ def markdown(report: dict[str, Any]) -> str:
 
 def _headline(report: dict[str, Any], level: str) -> list[str]:
     of = report["shares"][report["ours"]]
-    told = f"**{report['ours']} was chosen {_percent(of['share'])} of the time** ({level}: {_ends(of['participants'])}"
-    if report["real"]:
-        told = f"**{report['ours']} was taken for the real recording {_percent(of['share'])} of the time** " \
-               f"({level}: {_ends(of['participants'])}"
-    return [f"{told} over participants)."]
+    how = "taken for the real recording" if report["real"] else "chosen"
+    sure = "" if None in of["participants"] else f" ({level}: {_ends(of['participants'])} over participants)"
+    return [f"**{report['ours']} was {how} {_percent(of['share'])} of the time**{sure}."]
 
 
 def _share_table(shares: dict[str, Any], level: str) -> list[str]:
@@ -48,24 +46,25 @@ def _share_table(shares: dict[str, Any], level: str) -> list[str]:
 
 def _stimulus_table(report: dict[str, Any], level: str) -> list[str]:
     names = report["methods"]
-    head = [f"| stimulus | {' | '.join(names)} | {report['ours']} | {level}, Wilson |", "|---" * (len(names) + 3) + "|"]
+    head = [f"| stimulus | {' | '.join(names)} | share of {report['ours']} | {level}, Wilson |",
+            "|---" * (len(names) + 3) + "|"]
     return [*head, *(f"| {stimulus} | {' | '.join(str(of['chosen'][name]) for name in names)} | "
                      f"{_percent(of['ours'])} | {_ends(of['wilson'])} |" for stimulus, of in report["stimuli"].items())]
 
 
 def _attention_table(report: dict[str, Any]) -> list[str]:
-    head = ["| participant | checks passed | repeated alike | median answer | away | |", "|---" * 6 + "|"]
+    head = ["| participant | checks passed | repeated alike | median answer | away | late frames | |", "|---" * 7 + "|"]
     return [*head, *(f"| {who['given'] or who['participant']} | {who['checks'] - who['missed']} of {who['checks']} "
                      f"| {who['agreed']} of {who['repeated']} | {who['median_answer_s']:.1f} s | {who['restarts']} "
-                     f"| {'excluded' if who['excluded'] else ''} |" for who in report["attention"])]
+                     f"| {who['dropped']:.0f} % | {'excluded' if who['excluded'] else ''} |"
+                     for who in report["attention"])]
 
 
 def _method(report: dict[str, Any], level: str) -> list[str]:
     rules = report["rules"]
     return [
         f"- **Excluded** is whoever chose a spoiled clip in more than {rules['misses']} attention checks, and nobody "
-        "else; the rule was fixed before anybody looked at their other answers. Checks and second showings count for "
-        "nothing else.",
+        "else. Checks and second showings count in no share; late frames and time away exclude nobody.",
         f"- **Over participants**: {rules['resamples']} times as many participants as there are were drawn with "
         f"replacement (seed {rules['seed']}); {level} of the shares lie between the two numbers. Believe this one: "
         "the answers of one person are alike.",

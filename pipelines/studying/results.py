@@ -15,12 +15,12 @@ from pipelines.studying.study import Study
 
 SCHEMA = 1
 FNV_START, FNV_PRIME, FNV_BITS = 0xCBF29CE484222325, 0x100000001B3, 0xFFFFFFFFFFFFFFFF
-SHOWN_SHARE, SHOWN_SLACK_S = 0.9, 0.35  # of its time a clip was seen, by the page's clock: it starts late, ends early
+SHOWN_SHARE = 0.9                       # of its time a clip was seen at least, by the page's clock, which may be coarse
 CLOCK_S = 2.0                           # how much start and end may lie closer together than the answers say
 MOST_BYTES = 4_000_000
 DROP = "Leave the file out, and ask whoever sent it for the original."
 TEXTS = ("study", "digest", "participant", "given", "started", "finished", "checksum")
-COUNTS = ("shown_ms", "answer_ms", "showings", "restarts")
+COUNTS = ("shown_ms", "answer_ms", "showings", "restarts", "dropped")
 FIELDS = ("trial", "again", "order", "chosen", *COUNTS, "by")
 WAYS = ("keyboard", "pointer")
 
@@ -37,6 +37,7 @@ class Answer:
     answer_ms: int                      # from the end of the clips
     showings: int
     restarts: int                       # because the page was out of sight
+    dropped: int                        # frames that came too late, of the worst clip, in percent
     by: str
 
     @property
@@ -161,9 +162,8 @@ def _check_order(path: Path, seed: int, answers: tuple[Answer, ...], study: Stud
 
 def _check_times(path: Path, stored: dict[str, Any], answers: tuple[Answer, ...], study: Study) -> None:
     """Clips must have been seen for their time, and start and end must leave room for them."""
-    least_ms = 1000 * min(SHOWN_SHARE * study.seconds, study.seconds - SHOWN_SLACK_S)
     for k, answer in enumerate(answers, 1):
-        if answer.shown_ms < least_ms:
+        if answer.shown_ms < SHOWN_SHARE * 1000 * study.seconds:
             raise AnrError(f"{path} cannot be: answer {k} was given after {answer.shown_ms / 1000:.2f} s of "
                            f"{study.seconds:g} s.", hint=DROP)
         if not 1 <= answer.showings <= 1 + study.replays:

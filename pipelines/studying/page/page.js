@@ -21,6 +21,7 @@ const result = {
 const shown = showings(STUDY.trials.length, STUDY.alternatives, STUDY.repeats, seed);
 let at = -1;                            // which of them is on the screen
 let stage = null;                       // its clips and how far it is
+let begun = 0;                          // when, by the page's own clock, in ms
 let upcoming = null;                    // clips of the one after it, loading meanwhile
 
 function show(name) {
@@ -51,6 +52,7 @@ function intro() {
 function begin() {
   result.agreed = true;
   result.started = new Date().toISOString();
+  begun = performance.now();
   addEventListener("beforeunload", keep);
   show("trial");
   byId("question").textContent = STUDY.question;
@@ -174,14 +176,16 @@ async function present(mine) {
   say(mine.reference ? "Watch. “Real” is the true recording." : "Watch.");
   blank(false);
   try {
-    const endings = STUDY.still ? [new Promise((done) => setTimeout(done, STUDY.seconds * 1000))]
+    const endings = STUDY.still ? []
       : mine.all.map((media) => new Promise((done) => media.addEventListener("ended", done, { once: true })));
+    const began = performance.now();    // not when play() answers: on a busy machine that is long after the beginning
     if (!STUDY.still) {
       for (const media of mine.all) media.currentTime = 0;
       await Promise.all(mine.all.map((media) => media.play()));
     }
-    const began = performance.now();
     const run = (mine.run = (mine.run || 0) + 1);
+    // Browsers call a clip ended when its last frame appears; that one is to be seen for its time as well.
+    endings.push(new Promise((done) => setTimeout(done, STUDY.seconds * 1000 - (performance.now() - began))));
     await Promise.race([Promise.all(endings), after(STUDY.seconds + LOAD_S)]);
     if (mine !== stage || !mine.showing || run !== mine.run) return;
     mine.shownMs = Math.round(performance.now() - began);
@@ -245,10 +249,17 @@ function answer() {
     answer_ms: Math.round(performance.now() - stage.askedAt),
     showings: stage.showings,
     restarts: stage.restarts,
+    dropped: STUDY.still ? 0 : Math.max(...stage.media.map(dropped)),
     by: stage.by,
   });
   if (at + 1 < shown.length) advance();
   else end();
+}
+
+// How many of a clip's frames came too late to be seen, in percent.
+function dropped(media) {
+  const quality = media.getVideoPlaybackQuality ? media.getVideoPlaybackQuality() : { totalVideoFrames: 0 };
+  return quality.totalVideoFrames ? Math.round((100 * quality.droppedVideoFrames) / quality.totalVideoFrames) : 0;
 }
 
 function fit() {
@@ -280,7 +291,8 @@ function fit() {
 
 async function end() {
   stage = null;
-  result.finished = new Date().toISOString();
+  // Counted from the start by a clock that nobody sets meanwhile.
+  result.finished = new Date(Date.parse(result.started) + performance.now() - begun).toISOString();
   const text = JSON.stringify(sealed(result));
   show("end");
   byId("thanks").focus();
