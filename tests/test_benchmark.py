@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from training_helpers import lesson_and_state, make_person
 
 from pipelines.benchmarking.page import outcome_of, page
 from pipelines.benchmarking.pictures import curves_picture, sheet
@@ -31,6 +32,8 @@ from pipelines.metrics.ripfip import ripfip
 from pipelines.renderers import RENDERERS, renderer_file
 from pipelines.train import TrainOptions, _recipe, check
 from pipelines.training.recipe import PRESETS, Recipe, parsed_changes, typed_changes
+from pipelines.training.step import draw_step, take_step
+from pipelines.training.validation import rendered
 
 GOOD = {"psnr": 24.0, "blank_psnr": 15.0, "mask_iou": 0.95}
 
@@ -96,6 +99,21 @@ def test_the_rows_of_figure_5_each_add_one_thing() -> None:
     first = trained("pixel")
     assert first.feature == first.mask == first.tv_image == first.tv_mask == first.adversarial == 0 < first.pixel
     assert trained("ours") == PRESETS["standard"]
+
+
+def test_without_a_mask_loss_the_predicted_mask_vanishes_unless_the_matte_takes_its_place(tmp_path: Path) -> None:
+    """Why the first rows have the matte in Eq. 3: what is painted of the body after thirty images."""
+    (tmp_path / "person").mkdir()
+    person = make_person(tmp_path / "person")
+    for place, least, most in (("predicted", 0.0, 0.05), ("matte", 0.9, 1.0)):
+        lesson, state = lesson_and_state(person, tmp_path / place, split=False, mask=0.0, feature=0.0, tv_image=0.0,
+                                         tv_mask=0.0, pixel_mask=place, batch=1)
+        for images in range(30):
+            state.images = images
+            take_step(lesson, state, *draw_step(lesson, state.renderer, images))
+        frame = lesson.pupils["ada"].frames[22]
+        painted = rendered(frame, state, "ada", lesson)[1][frame.alpha > 128].mean()
+        assert least <= painted <= most, f"{place}: {painted:.3f}"
 
 
 def test_changes_of_a_recipe_are_the_same_however_they_were_typed() -> None:
