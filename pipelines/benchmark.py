@@ -77,6 +77,8 @@ def benchmark(workspace: Workspace, which: str, options: BenchmarkOptions, progr
     for row in missing:
         progress.warn(f"{row.title} is left out: there is no renderer {row.renderer!r} here.")
     people = _people(workspace, options)
+    if which == "convergence":
+        _check_lpips(options)
     trials = trials_of(which, rows, people, options)
     _say_ahead(workspace, people, trials, options, progress)
     for person in people:
@@ -143,6 +145,14 @@ def _people(workspace: Workspace, options: BenchmarkOptions) -> tuple[str, ...]:
             raise AnrError(f"There is no {person!r} in the workspace {workspace.root}, and none in the studio.",
                            hint=f"Record them with `anr capture --person {person}`; the studio has {', '.join(NAMES)}.")
     return people
+
+
+def _check_lpips(options: BenchmarkOptions) -> None:
+    """AnrError where the curves could not be drawn in the end."""
+    from pipelines.metrics.weights import fetch_weights, find_weights, remedy
+
+    if (find_weights("squeezenet1_1", options.weights or None) or fetch_weights("squeezenet1_1")) is None:
+        raise AnrError("The curves are of LPIPS, and SqueezeNet's weights are not here.", hint=remedy("squeezenet1_1"))
 
 
 def _filmed(workspace: Workspace, person: str, options: BenchmarkOptions) -> Request:
@@ -259,15 +269,18 @@ def _recording_of(workspace: Workspace, person: str) -> dict[str, Any]:
 
 def _pictures(workspace: Workspace, folder: Path, asked: Mapping[str, Any], lines: Sequence[Line],
               done: Mapping[str, Examined]) -> dict[str, str]:
-    """{name: file} of the curves, or of a sheet of held-out frames by the first seed of every row."""
+    """{name: file} of the curves, or of a sheet of held-out frames by the first model of every row."""
     from pipelines.benchmarking.pictures import curves_picture, sheet
     from pipelines.media.images import write_image
 
     if asked["which"] == "convergence":
         write_image(folder / "curves.png", curves_picture(lines))
         return {"curves": "curves.png"}
-    firsts = {line.row.name: done[line.runs[0].avatar] for line in lines}
-    shown = {name: _renderings(workspace, each) for name, each in firsts.items() if each.model and each.examination}
+    shown = {}
+    for line in lines:
+        first = next((done[run.avatar] for run in line.runs if run.state != DIVERGED), None)
+        if first:
+            shown[line.row.name] = _renderings(workspace, first)
     if not shown:
         return {}
     write_image(folder / "sheet.png", sheet(shown))

@@ -210,6 +210,22 @@ def test_failed_runs_are_named_with_the_reason() -> None:
     assert outcome_of(lines).figures["collapsed"] == outcome_of(lines).figures["diverged"] == 1.0
 
 
+def test_a_count_of_collapses_says_what_came_nearest() -> None:
+    runs = [Run(seed, f"anr-{seed}", FINE, {"psnr": psnr, "blank_psnr": 15.0, "mask_iou": iou, "lpips": 0.1}, 100)
+            for seed, (psnr, iou) in enumerate(((20.0, 0.8), (17.5, 0.9)))]
+    lines = [dataclasses.replace(named("anr", [0.1]), runs=(*runs, Run(2, "anr-2", DIVERGED, why="nan")))]
+    assert ("- ANR: 3 runs, 2 fine, 0 collapsed, 1 diverged; least PSNR above a blank picture's 2.5 dB, least mask IoU "
+            "0.80") in page(report_of("collapse", lines), {})
+
+
+def test_curves_with_a_gap_say_nothing_of_speed() -> None:
+    lines = [dataclasses.replace(line("split", values), images=images) for images, values in ((100, [0.4]), (200, []))]
+    lines += [dataclasses.replace(line("unsplit", [0.5]), images=images) for images in (100, 200)]
+    report = outcome_of(lines)
+    assert "times_faster" not in report.figures
+    assert "cannot be said" in page(report_of("convergence", lines), {})
+
+
 def test_a_row_of_which_every_run_diverged_has_dashes() -> None:
     dead = dataclasses.replace(named("dnr", []), runs=(Run(0, "dnr-0", DIVERGED, why="nan"),))
     text = page(report_of("table1", [dead, named("anr", [0.1])]), {})

@@ -195,6 +195,14 @@ def test_a_command_without_a_table_lists_them(tmp_path: Path) -> None:
     assert "table1, table2, convergence, collapse" in caught.value.hint
 
 
+def test_curves_are_refused_where_lpips_cannot_be_had(filmed: list[str], tmp_path: Path,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ANR_WEIGHTS")
+    with pytest.raises(AnrError, match="SqueezeNet's weights are not here") as caught:
+        benchmark(Workspace(tmp_path / "w"), "convergence", options(methods=""), Noting())
+    assert "squeezenet1_1" in caught.value.hint and not filmed
+
+
 # ---- which trainings ------------------------------------------------------------------------------------------------
 
 def test_avatars_are_named_after_all_that_decides_them() -> None:

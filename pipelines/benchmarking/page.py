@@ -76,9 +76,9 @@ def _faster(lines: Sequence[Line]) -> float:
     curves: dict[str, list[tuple[int, float]]] = {}
     for line in sorted(lines, key=lambda line: line.images):
         curves.setdefault(line.row.name, []).append((line.images, mean_and_spread(line.values("lpips"))[0]))
-    if len(curves) != 2:
+    first, second = curves.values() if len(curves) == 2 else ([], [])
+    if any(math.isnan(value) for _, value in (*first, *second)) or not first:
         return math.nan
-    first, second = curves.values()
     return times_faster([images for images, _ in first], [v for _, v in first], [v for _, v in second])
 
 
@@ -94,7 +94,8 @@ def page(report: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     if report["ratios"]:
         lines += _ratio_table(report["ratios"])
     if asked["which"] == "convergence":
-        lines += [_faster_sentence(report["times_faster"]), ""]
+        lines += [_faster_sentence(report), ""]
+    lines += _worst(report) if asked["which"] == "collapse" else []
     lines += _failures(report)
     lines += [line for name, file in pictures.items() for line in (f"![{name}]({file})", "")]
     return "\n".join([*lines, *_protocol(report)])
@@ -132,11 +133,29 @@ def _ratio_table(ratios: Sequence[Mapping[str, Any]]) -> list[str]:
                       f"{_cell(each['paper'], None, 'ratio')} |" for each in ratios), ""]
 
 
-def _faster_sentence(times: float | None) -> str:
+def _faster_sentence(report: Mapping[str, Any]) -> str:
+    times = report["times_faster"]
+    if any(row["mean"]["lpips"] is None for row in report["rows"]):
+        return "How much faster split optimisation is cannot be said: not every point of both curves is there."
     if times is None:
         return "With split optimisation the LPIPS that training without it ends with was never reached."
     return (f"With split optimisation the LPIPS that training without it ends with was reached with {times:.2f} times "
             "fewer images (the paper: up to 5 times faster).")
+
+
+def _worst(report: Mapping[str, Any]) -> list[str]:
+    """Of every row what came nearest to a collapse; diverged runs have no figures."""
+    lines = ["## Nearest to a collapse", ""]
+    for row in report["rows"]:
+        seen = [run["figures"] for run in row["runs"] if run["figures"]]
+        counted = ", ".join(f"{sum(run['state'] == state for run in row['runs'])} {state}"
+                            for state in (FINE, COLLAPSED, DIVERGED))
+        lines.append(f"- {row['title']}: {len(row['runs'])} runs, {counted}")
+        if seen:
+            above = min(figures["psnr"] - figures["blank_psnr"] for figures in seen)
+            lines[-1] += (f"; least PSNR above a blank picture's {above:.1f} dB, "
+                          f"least mask IoU {min(figures['mask_iou'] for figures in seen):.2f}")
+    return [*lines, ""]
 
 
 def _failures(report: Mapping[str, Any]) -> list[str]:
