@@ -38,7 +38,16 @@ from pipelines.chaining.stages import (
     owners,
     place_of,
 )
-from pipelines.chaining.state import Row, begins_anew, current_version, kept_version, made_now, status, work_ahead
+from pipelines.chaining.state import (
+    Row,
+    begins_anew,
+    current_version,
+    kept_version,
+    made_now,
+    outdated,
+    status,
+    work_ahead,
+)
 from pipelines.core.stage import Job, Outcome, Progress, Stage
 from pipelines.core.workspace import Version, Workspace, commit, record, writing
 
@@ -57,15 +66,18 @@ def bring_up_to_date(workspace: Workspace, stage_name: str, request: Request,
     Raises AnrError for bad input; a stage that fails leaves the results before it.
     """
     progress = progress or Progress()
-    results: list[Result] = []
     ahead = steps(workspace, stage_name, request)
+    _check(workspace, ahead, request)
+    return [_up_to_date(workspace, stage, owner, request.asked_of(stage, owner), progress) for stage, owner in ahead]
+
+
+def _check(workspace: Workspace, ahead: list[tuple[Stage, str]], request: Request) -> None:
+    """Refuses options that could only fail after work; those of a result that stays as it is are no longer asked."""
+    redone = outdated(workspace, ahead, request)
     for stage, owner in ahead:
-        if stage.check:
-            typed = request.asked_of(stage, owner).typed_for(stage)
+        typed = request.asked_of(stage, owner).typed_for(stage)
+        if stage.check and (typed or (stage, owner) in redone):
             stage.check(options_of(stage, kept_version(workspace, stage, owner), typed))
-    for stage, owner in ahead:
-        results.append(_up_to_date(workspace, stage, owner, request.asked_of(stage, owner), progress))
-    return results
 
 
 def _up_to_date(workspace: Workspace, stage: Stage, owner: str, request: Request, progress: Progress) -> Result:

@@ -366,5 +366,16 @@ def _spread(frames: list[int], most: int) -> list[int]:
     return [frames[int(k)] for k in np.linspace(0, len(frames) - 1, most).round()]
 
 
+def check(options: EvalOptions) -> None:
+    """AnrError for what could only fail after the work before."""
+    from pipelines.metrics.weights import search_folders
+    from pipelines.renderers.avatar import best_device
+
+    if options.frames < 0:
+        raise AnrError(f"--frames {options.frames} is out of range.", hint="Use 0 for all held-out frames, or more.")
+    search_folders(options.weights)
+    best_device(options.device)
+
+
 STAGE = Stage(name="eval", version=4, doing="Examining held-out frames", Options=EvalOptions, run=run,
-              inputs=("train", "capture", "raster", "matte"), keeps_options=False)
+              inputs=("train", "capture", "raster", "matte"), keeps_options=False, check=check)

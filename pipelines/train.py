@@ -161,10 +161,12 @@ def _budget_minutes(options: TrainOptions, recipe: Recipe) -> float:
 
 def check(options: TrainOptions) -> None:
     """AnrError for what could only fail after all the work before training."""
+    from pipelines.metrics.weights import search_folders
     from pipelines.renderers.avatar import best_device
 
     _recipe(options)
     best_device(options.device)
+    search_folders(options.weights)
     for name in ("images", "minutes", "seed"):
         value = getattr(options, name)
         if not value >= 0:

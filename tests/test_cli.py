@@ -254,6 +254,17 @@ def test_numbers_out_of_range_are_refused_before_anything_is_said_to_begin(anr: 
     assert "--start -1" in anr("capture", "--start", "-1").err
 
 
+@pytest.mark.parametrize(("arguments", "says"), [
+    (("eval", "--frames", "-3"), "--frames -3 is out of range"),
+    (("eval", "--weights", "no"), "folder no does not exist"),
+    (("train", "--weights", "no"), "folder no does not exist")])
+def test_what_training_and_evaluation_cannot_take_is_refused_before_any_work(anr: Any, noise: Path, says: str,
+                                                                             arguments: tuple[str, ...]) -> None:
+    anr("capture", "--no-coach", "--source", noise)
+    answer = anr(*arguments)
+    assert answer.code == 3 and says in answer.err and "To do" not in answer.err
+
+
 def test_a_motion_is_checked_before_the_long_work(anr: Any, noise: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.bvh").write_text("HIERARCHY\nROOT hips\n{\n  OFFSET 0 0\n}\n")
     for motion, says in (("nowhere.bvh", "nowhere.bvh"), ("bad.bvh", "line")):

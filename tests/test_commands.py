@@ -17,6 +17,7 @@ from anrcli.app import GLOBAL_SWITCHES, GLOBAL_WITH_VALUE
 from anrcli.commands import COMMANDS
 from anrcli.commands.command import Command
 from pipelines.chain import STAGES
+from pipelines.core.errors import AnrError
 from pipelines.core.options import identity_of, recorded_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,6 +60,22 @@ def test_the_options_of_a_stage_are_told_and_can_be_written_down(name: str) -> N
     plain = (str, int, float, bool, list, type(None))
     for kept in (identity_of(usual), recorded_of(usual)):
         assert all(isinstance(value, plain) for value in kept.values()), kept
+
+
+ENOUGH: dict[str, dict[str, object]] = {
+    "render": {"orbit": True}, "tryon": {"orbit": True, "face": "ada", "shirt": "ben"},
+    "finetune": {"person": "ada"}, "enroll": {"person": "ada"}, "edit": {"person": "ada"}}
+
+
+COMPUTING = [name for name, stage in STAGES.items() if "device" in {each.name for each in fields(stage.Options)}]
+
+
+@pytest.mark.parametrize("name", COMPUTING)
+def test_a_device_that_is_not_there_is_refused_before_any_work(name: str) -> None:
+    check = STAGES[name].check
+    assert check is not None, f"{name} would find out after everything before it"
+    with pytest.raises(AnrError, match="--device quantum is not known"):
+        check(STAGES[name].Options(**ENOUGH.get(name, {}), device="quantum"))
 
 
 @pytest.mark.parametrize("name", COMMANDS)

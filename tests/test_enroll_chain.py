@@ -206,6 +206,14 @@ def test_an_avatar_nobody_has_heard_of_is_not_trained_by_a_slip(workspace: Works
         assert caught.value.hint == "To train it: anr train --avatar mian" and not runs
 
 
+def test_whose_video_it_is_must_be_said_before_any_work(workspace: Workspace, runs: list[str]) -> None:
+    capture(workspace, "ada", "synthetic:dan")                          # so that a training would come first
+    runs.clear()
+    with pytest.raises(AnrError, match="The model 'main' knows several people") as caught:
+        call(anrcli.render, workspace, orbit=True)
+    assert caught.value.hint == "Say who with --person: ada, ben." and not runs
+
+
 def test_somebody_a_model_does_not_know_can_be_added(workspace: Workspace) -> None:
     with pytest.raises(AnrError, match="does not know 'cleo'") as caught:
         call(anrcli.render, workspace, person="cleo", orbit=True)

@@ -255,7 +255,7 @@ def test_the_same_camera_typed_again_records_again(tmp_path: Path, camera: Any) 
     assert not work_ahead(workspace, "capture", Request())          # not typed: it stays as it is
     assert result.version.manifest["facts"] == {"intrinsics_from": "the double"}
     with pytest.raises(AnrError, match="webcam:0 has changed or is gone"):
-        bring_up_to_date(workspace, "capture", Request(typed={"capture": {"max_side": 32}}))
+        bring_up_to_date(workspace, "capture", Request(typed={"capture": {"max_side": 320}}))
 
 
 # ---------------------------------------------------------------- webcams

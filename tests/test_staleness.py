@@ -316,3 +316,23 @@ def test_a_file_in_the_current_folder_never_stands_for_nothing_given(workspace: 
     (tmp_path / "plain").write_text("a file that has the name of the default")
     monkeypatch.chdir(tmp_path)
     assert made(workspace, "scale") == [] and made(workspace, "scale", scale={"scene": "plain"}) == []
+
+
+def test_options_of_a_result_that_stays_are_not_asked_again(workspace: Workspace,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model trained with weights, or on a device, that are gone by now can still be rendered."""
+    there = [True]
+
+    def check(options: ScaleOptions) -> None:
+        if not there[0]:
+            raise AnrError(f"Factor {options.factor} is gone.", hint="Take another.")
+
+    use(monkeypatch, CAPTURE, replace(SCALE, check=check), SIGN)
+    made(workspace, "scale", capture=three(workspace), scale={"factor": 5})
+    there[0] = False
+    assert made(workspace, "sign") == ["sign"]
+    with pytest.raises(AnrError, match="Factor 5 is gone"):
+        made(workspace, "sign", scale={"accept": True})
+    (workspace.root.parent / "six").write_text("6")
+    with pytest.raises(AnrError, match="Factor 5 is gone"):
+        made(workspace, "sign", capture={"source": str(workspace.root.parent / "six")})

@@ -165,15 +165,18 @@ def check_request(workspace: Workspace, request: Request) -> None:
             rehearse(Path(options["motion"]), options.get("joint_map", ""))
         stage = STAGES[name]
         if stage in AVATAR_STAGES and stage not in DERIVING:
-            _check_people(workspace, request, options)
+            _check_people(workspace, request, options, alone=name == "render")
         if stage.check:
             stage.check(stage.Options(**options))
 
 
-def _check_people(workspace: Workspace, request: Request, options: Mapping[str, Any]) -> None:
-    """AnrError for somebody the model does not know."""
+def _check_people(workspace: Workspace, request: Request, options: Mapping[str, Any], alone: bool) -> None:
+    """AnrError for somebody the model does not know, and where one must be named (alone) and is not."""
     somebody = request.people or workspace.people() or workspace.avatars()
     in_model = trained_people(workspace, request) if somebody else ()
+    if alone and len(in_model) > 1 and "me" not in in_model and not options.get("person"):
+        raise AnrError(f"The model {request.avatar!r} knows several people.",
+                       hint=f"Say who with --person: {', '.join(in_model)}.")
     for person in _named_in(options):
         if person not in in_model:
             raise _not_in_model(workspace, request, person, in_model)

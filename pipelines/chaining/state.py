@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from pipelines.chaining.stages import (
     place_of,
 )
 from pipelines.core.stage import Stage
-from pipelines.core.workspace import Version, Workspace, newest_version, partial_folder, partial_folders, versions
+from pipelines.core.workspace import Version, Workspace, partial_folder, partial_folders, versions
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,21 @@ def status(workspace: Workspace) -> list[Row]:
 
 def work_ahead(workspace: Workspace, stage_name: str, request: Request) -> list[tuple[Stage, str, str, float | None]]:
     """What `bring_up_to_date` would do now: (stage, owner, why, seconds or None where there is no idea)."""
-    ahead: list[tuple[Stage, str, str, float | None]] = []
-    redone: set[tuple[str, str]] = set()
-    for stage, owner in steps(workspace, stage_name, request):
+    return [(stage, owner, why, _estimate(workspace, stage, owner, request.asked_of(stage, owner)))
+            for (stage, owner), why in outdated(workspace, steps(workspace, stage_name, request), request).items()]
+
+
+def outdated(workspace: Workspace, ahead: Iterable[tuple[Stage, str]],
+             request: Request) -> dict[tuple[Stage, str], str]:
+    """Which of the steps ahead have something to do, and why."""
+    found: dict[tuple[Stage, str], str] = {}
+    for stage, owner in ahead:
         asked = request.asked_of(stage, owner)
-        sources = input_places(workspace, stage, owner, asked)
-        waiting = [key for key, (source, of) in sources.items() if (source.name, of) in redone]
+        waiting = [key for key, source in input_places(workspace, stage, owner, asked).items() if source in found]
         why = f"{waiting[0]} will be made first" if waiting else _why_outdated(workspace, stage, owner, asked)
         if why:
-            redone.add((stage.name, owner))
-            ahead.append((stage, owner, why, _estimate(workspace, stage, owner, asked, sources)))
-    return ahead
+            found[stage, owner] = why
+    return found
 
 
 def current_version(workspace: Workspace, stage: Stage, owner: str, request: Request) -> Version | None:
@@ -132,9 +136,8 @@ def _why_outdated(workspace: Workspace, stage: Stage, owner: str, request: Reque
     return why_differs(completed(stage, newest), now) or "interrupted"
 
 
-def _estimate(workspace: Workspace, stage: Stage, owner: str, request: Request,
-              sources: Mapping[str, tuple[Stage, str]]) -> float | None:
-    found = {key: newest_version(place_of(workspace, source, of)) for key, (source, of) in sources.items()}
+def _estimate(workspace: Workspace, stage: Stage, owner: str, request: Request) -> float | None:
+    found = inputs_there(workspace, stage, owner, request)
     if stage.estimate_s is None or any(version is None for version in found.values()):
         return None
     options = options_of(stage, kept_version(workspace, stage, owner), request.typed_for(stage))

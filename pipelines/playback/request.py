@@ -87,6 +87,10 @@ def check(options: PlaybackOptions) -> None:
         raise AnrError(f"--strip {options.strip} is not between 1 and 64 frames.", hint="Eight fit beside each other.")
     if options.engine not in ENGINES:
         raise AnrError(f"--engine {options.engine} is not known.", hint=f"Use {' or '.join(ENGINES)}.")
+    if options.device != "auto":                        # which is always there, and torch takes seconds to load
+        from pipelines.renderers.avatar import best_device
+
+        best_device(options.device)
     for target in (Path(options.out).parent if options.out else None,
                    Path(options.frames_dir) if options.frames_dir else None):
         if target is not None and not can_write(target):
