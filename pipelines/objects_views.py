@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.core.errors import AnrError, UsageError
+from pipelines.core.errors import AnrError
 from pipelines.core.options import option
 from pipelines.core.stage import Job, Outcome, Progress, Stage
 from pipelines.core.storage import write_json
@@ -203,12 +203,9 @@ def _write_sheet(folder: Path, mesh: ObjectMesh, cameras: list[Camera]) -> None:
 
 
 def check(options: ObjectViewsOptions) -> None:
-    """Refuses before any work what is missing or not known."""
+    """AnrError for axes and an up that are not known."""
     from pipelines.rigid.scene import AUTO, MESH_AXES, UPS
 
-    for flag, value in (("--mesh", options.mesh), ("--views", options.views)):
-        if not value:
-            raise UsageError(f"{flag} was not given.", hint="anr object train --mesh TOY.glb --views FOLDER --name toy")
     for flag, value, known in (("--mesh-axes", options.mesh_axes, MESH_AXES), ("--up", options.up, (AUTO, *UPS))):
         if value not in known:
             raise AnrError(f"{flag} {value} is not known.", hint=f"Use one of {', '.join(known)}.")

@@ -59,10 +59,15 @@ def _belongs(option: str) -> str:
 
 
 def _check_there(workspace: Workspace, owner: str, options: Mapping[str, Any]) -> None:
-    """AnrError where an object that was never read is asked for."""
-    given = {"mesh", "views"} & set(options.get("object-views", {}))
-    if given or newest_version(workspace.object_place(owner, "views")):
+    """AnrError where an object that was never read is asked for, or read without mesh or pictures."""
+    if newest_version(workspace.object_place(owner, "views")):
         return
+    given = options.get("object-views", {})
+    missing = [name for name in ("mesh", "views") if not given.get(name)]
+    if not missing:
+        return
+    if given:
+        raise UsageError(f"--{missing[0]} was not given.", hint=f"For example: {EXAMPLE}")
     there = ", ".join(workspace.objects())
     raise AnrError(f"There is no object {owner!r} in the workspace {workspace.root} yet.",
                    hint=f"There is {there}." if there else f"Begin with {EXAMPLE}")
