@@ -21,6 +21,7 @@ from pipelines.core.records import Frame, Motion
 from pipelines.core.stage import Job, Progress
 from pipelines.core.storage import write_json
 from pipelines.core.workspace import Version, Workspace
+from pipelines.media.images import write_alpha, write_image
 from pipelines.media.recording import RecordingWriter
 from pipelines.media.video import frames_at
 from pipelines.motion.bvh import write_bvh
@@ -47,7 +48,16 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
         for k in range(FRAMES):
             writer.add(Frame(k, k / FPS, np.full((HEIGHT, WIDTH, 3), 40 * k, np.uint8), None, None))
         writer.close(fps=FPS, height_m=None, intrinsics_from="", intrinsics_known=True, track=None)
-    write_json(capture / "manifest.json", {"made_from": {"stage": "capture", "inputs": {}}})
+    matte = root / "people" / "ada" / "matte" / "v001"
+    for name in ("alpha", "edge"):
+        (matte / name).mkdir(parents=True)
+    alpha = np.zeros((HEIGHT, WIDTH), np.float32)
+    alpha[:, :WIDTH // 2] = 1.0
+    for k in range(FRAMES):
+        write_alpha(matte / "alpha" / f"{k:05d}.png", alpha)
+        write_image(matte / "edge" / f"{k:05d}.png", np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    for folder in (capture, matte):
+        write_json(folder / "manifest.json", {"made_from": {"stage": folder.parent.name, "inputs": {}}})
     monkeypatch.setattr(study_clips, "bring", rendering(tmp_path))
     return Workspace(root)
 
@@ -76,16 +86,23 @@ def test_a_replay_shows_only_what_no_model_has_seen(workspace: Workspace, tmp_pa
     films = filmed(workspace, ORDINARY, Progress())
     assert list(films.takes) == ["main", "other"]
     assert sorted(films.takes["main"]) == sorted(films.takes["other"]) == ["ada-00002", "ada-00004"]
-    assert {name: frames.tolist() for name, (_, frames) in films.replayed.items()} == {
+    assert {name: of.frames.tolist() for name, of in films.replayed.items()} == {
         "ada-00002": [2, 3], "ada-00004": [4, 5]}
-    true = true_clips("capture", films, tmp_path)
-    first = [next(frames_at(true[name].path, [0.0])).mean() for name in ("ada-00002", "ada-00004")]
-    np.testing.assert_allclose(first, [80, 160], atol=3)        # the frames were filled with 40 times their number
+
+
+def test_true_clips_are_the_person_before_the_avatars_background(workspace: Workspace, tmp_path: Path) -> None:
+    """Frames were filled with 40 times their number, the matte is the left half, the plate's red its column."""
+    true = true_clips("capture", filmed(workspace, ORDINARY, Progress()), workspace, tmp_path)
+    for name, value in (("ada-00002", 80), ("ada-00004", 160)):
+        picture = next(frames_at(true[name].path, [0.0])).astype(float)
+        np.testing.assert_allclose(picture[:, 8:WIDTH // 2 - 8].mean(), value, atol=4)
+        np.testing.assert_allclose(picture[:, WIDTH // 2 + 8:].mean(axis=0)[:, 0], np.arange(WIDTH // 2 + 8, WIDTH),
+                                   atol=8)
 
 
 def test_replays_and_true_clips_become_a_study(workspace: Workspace, tmp_path: Path) -> None:
     films = filmed(workspace, replace(ORDINARY, seconds=0.33), Progress())
-    true = {"real": true_clips("capture", films, tmp_path)}
+    true = {"real": true_clips("capture", films, workspace, tmp_path)}
     study = make_study(tmp_path / "study", films.takes, true, StudyOptions(seconds=0.33, poses="same", checks=1),
                        Progress())
     assert study.methods == ("main", "other", "real") and (study.width, study.height) == (WIDTH, HEIGHT)
@@ -115,10 +132,12 @@ def test_models_that_cannot_be_compared_say_why(workspace: Workspace, tmp_path: 
     for filming, message in (
             (replace(ORDINARY, avatars=("main", "third")), "There is no avatar 'third'"),
             (replace(ORDINARY, people=("cleo",)), "The model 'main' does not know 'cleo'; it knows ada, ben"),
-            (replace(ORDINARY, people=("ben",)), "There is no recording of 'ben'"),
+            (replace(ORDINARY, people=("ben",)), "There is no capture of 'ben'"),
             (replace(ORDINARY, seconds=5.0), "that the models have not seen lasts 5 s; the longest lasts 0.33 s")):
         with pytest.raises(AnrError) as problem:
             filmed(workspace, filming, Progress())
         assert message in problem.value.message and problem.value.hint
+    with pytest.raises(UsageError, match="cannot be transparent"):
+        filmed(workspace, replace(ORDINARY, background="transparent"), Progress())
     with pytest.raises(UsageError, match="only for --avatar with --replay"):
-        true_clips("capture", None, tmp_path)
+        true_clips("capture", None, workspace, tmp_path)

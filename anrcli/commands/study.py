@@ -67,7 +67,7 @@ def make(workspace: Workspace, progress: Progress, typed: Mapping[str, Any]) -> 
         true: dict[str, Mapping[str, Take]] = {}
         for option, name in ((REAL, REAL), ("reference", "")):
             if typed.get(option):
-                true[name] = true_clips(typed[option], films, Path(aside))
+                true[name] = true_clips(typed[option], films, workspace, Path(aside))
         if REAL in true and REAL in takes:
             raise UsageError("With --real no method can be called 'real'.", hint="Give it another name.")
         made = make_study(folder, takes, true, options, progress)

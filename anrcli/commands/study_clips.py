@@ -18,7 +18,7 @@ from pipelines.core.workspace import Version, Workspace, newest_version
 from pipelines.study import StudyOptions
 from pipelines.studying.clips import Take, film_of, takes_in
 
-CAPTURE = "capture"
+CAPTURE, TRANSPARENT = "capture", "transparent"
 SLACK_S = 0.02                          # a window may end so much later than its video
 
 
@@ -39,16 +39,28 @@ class Filming:
                    tuple(typed.get("motion", ())), typed.get("background", CAPTURE), options.seconds, options.stimuli)
 
 
+@dataclass(frozen=True, eq=False)
+class Replayed:
+    """The recording that a replay shows."""
+
+    person: str
+    frames: np.ndarray                  # (F,) capture frames
+    plate: Path                         # the captured background without the person
+    background: str                     # before what the replay is
+
+
 @dataclass(frozen=True)
 class Films:
-    """What was rendered: method -> stimulus -> clip, and for a replay whose frames each stimulus is."""
+    """What was rendered: method -> stimulus -> clip, and of a replay the recording of each stimulus."""
 
     takes: dict[str, dict[str, Take]]
-    replayed: dict[str, tuple[Path, np.ndarray]]    # stimulus -> capture folder, frames (F,)
+    replayed: dict[str, Replayed]
 
 
 def filmed(workspace: Workspace, filming: Filming, progress: Progress) -> Films:
     """Renders all stimuli of all models; what is there already is not rendered again."""
+    if filming.background == TRANSPARENT:
+        raise UsageError("A clip of a study cannot be transparent.", hint="Choose a colour, a picture or `capture`.")
     models = {avatar: _model(workspace, avatar) for avatar in filming.avatars}
     known = [set(people_of_model(model)) for model in models.values()]
     people = filming.people or tuple(sorted(set.intersection(*known)))
@@ -71,25 +83,52 @@ def filmed(workspace: Workspace, filming: Filming, progress: Progress) -> Films:
     return films
 
 
-def true_clips(source: str, films: Films | None, aside: Path) -> dict[str, Take]:
-    """The true clips: videos of a folder, or with `capture` the frames that were replayed, written as videos."""
+def true_clips(source: str, films: Films | None, workspace: Workspace, aside: Path) -> dict[str, Take]:
+    """The true clips: videos of a folder, or with `capture` the frames that were replayed, written as videos.
+
+    The person is cut out by the matte and stands before the same background as the avatar: else a shadow on the floor
+    would tell who is real, which no avatar could throw.
+    """
     if source != CAPTURE or Path(source).is_dir():
         return takes_in(Path(source))
     if films is None or not films.replayed:
         raise UsageError("`capture` has true clips only for --avatar with --replay.",
                          hint="Name a folder of videos instead.")
+    found = {}
+    for stimulus, replayed in films.replayed.items():
+        found[stimulus] = Take(aside / f"{stimulus}.mp4")
+        _write_true(found[stimulus].path, replayed, workspace)
+    return found
+
+
+def _write_true(target: Path, replayed: Replayed, workspace: Workspace) -> None:
+    """The recorded frames with the person's own edge colours, composited as a render is."""
+    from pipelines.matting.foreground import person_colours
+    from pipelines.media.images import read_alpha, read_image
     from pipelines.media.recording import Recording
     from pipelines.media.video import VideoWriter
+    from pipelines.playback.backdrop import backdrop
+    from pipelines.playback.drawing import composed
 
-    found = {}
-    for stimulus, (folder, frames) in films.replayed.items():
-        recording = Recording(folder)
-        target = aside / f"{stimulus}.mp4"
-        with VideoWriter(target, recording.camera.width, recording.camera.height, recording.fps) as writer:
-            for index in frames:
-                writer.add(recording.image(int(index)))
-        found[stimulus] = Take(target)
-    return found
+    recording = Recording(_newest(workspace, replayed.person, "capture").folder)
+    matte = _newest(workspace, replayed.person, "matte").folder
+    width, height = recording.camera.width, recording.camera.height
+    behind = backdrop(replayed.background, width, height, replayed.plate, None)
+    pictures = behind.pictures((recording.times_s[replayed.frames] - recording.times_s[replayed.frames[0]]).tolist())
+    with VideoWriter(target, width, height, recording.fps) as writer:
+        for index, background in zip(replayed.frames.tolist(), pictures):
+            alpha = read_alpha(matte / "alpha" / f"{index:05d}.png")
+            colours = person_colours(recording.image(index), alpha, read_image(matte / "edge" / f"{index:05d}.png"))
+            person = (colours.astype(np.float32) / 255.0, alpha)
+            writer.add(composed(background, behind, person, (0, 0, width, height), (height, width)))
+
+
+def _newest(workspace: Workspace, person: str, stage: str) -> Version:
+    version = newest_version(workspace.person_place(person, stage))
+    if version is None:
+        raise AnrError(f"There is no {stage} of {person!r} in the workspace {workspace.root}.",
+                       hint="Compare models by --motion FILE.bvh, or bring the person's recording.")
+    return version
 
 
 def _model(workspace: Workspace, avatar: str) -> Version:
@@ -117,7 +156,7 @@ def _perform(workspace: Workspace, person: str, filming: Filming, films: Films, 
 
 def _replay(workspace: Workspace, person: str, windows: Sequence[range], filming: Filming, films: Films,
             progress: Progress) -> None:
-    folder = newest_version(workspace.person_place(person, "capture"))
+    plate = _model(workspace, filming.avatars[0]).folder / "backgrounds" / f"{person}.png"
     for window in windows:
         name = f"{person}-{window.start:05d}"
         for avatar in filming.avatars:
@@ -125,9 +164,8 @@ def _replay(workspace: Workspace, person: str, windows: Sequence[range], filming
                        "frames": f"{window.start}:{window.stop}"}
             outputs = _rendered(workspace, avatar, options, progress).outputs
             films.takes[avatar][name] = Take(outputs["video"])
-            if folder is not None:
-                frames = read_npz(outputs["motion"], ("frame_index",))["frame_index"]
-                films.replayed[name] = (folder.folder, frames)
+            frames = read_npz(outputs["motion"], ("frame_index",))["frame_index"]
+            films.replayed[name] = Replayed(person, frames, plate, filming.background)
 
 
 def _rendered(workspace: Workspace, avatar: str, options: dict[str, Any], progress: Progress) -> Version:
@@ -142,11 +180,7 @@ def _rendered(workspace: Workspace, avatar: str, options: dict[str, Any], progre
 def _held_out_windows(workspace: Workspace, person: str, models: Mapping[str, Version],
                       filming: Filming) -> list[range]:
     """Stretches of the recording that no model has learned from, each as long as a stimulus."""
-    capture = newest_version(workspace.person_place(person, "capture"))
-    if capture is None:
-        raise AnrError(f"There is no recording of {person!r} in the workspace {workspace.root}.",
-                       hint="Compare models by --motion FILE.bvh instead.")
-    fps = float(read_json(capture.folder / "capture.json")["fps"])
+    fps = float(read_json(_newest(workspace, person, "capture").folder / "capture.json")["fps"])
     held = set.intersection(*(set(read_json(model.folder / "split.json")["held_out"][person])
                               for model in models.values()))
     windows = windows_of(sorted(held), max(1, round(filming.seconds * fps)))
