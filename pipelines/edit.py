@@ -52,6 +52,7 @@ def check(options: EditOptions) -> None:
 def run(job: Job) -> Outcome:
     from pipelines.media.images import read_image, write_image
     from pipelines.playback.around import surfaces_around
+    from pipelines.renderers import needs_of
     from pipelines.renderers.avatar import load_avatar
     from pipelines.training.further import Derived, check_learns_texture, write_derived
     from pipelines.training.painted import read_painted
@@ -61,6 +62,10 @@ def run(job: Job) -> Outcome:
     person = options.person
     avatar = load_avatar(job.inputs["train"], options.device)
     check_learns_texture(avatar)
+    if needs_of(avatar.renderer):
+        raise AnrError(f"The renderer {avatar.description['renderer']!r} of this avatar reads its texture anywhere, "
+                       "not where the body's surface is: nothing can be painted on it.",
+                       hint="Use a model of the renderer anr or dnr.")
     avatar.person(person)
     before = read_image(job.inputs[f"{person}/unwrap"] / "texture.png")
     what = painting(before, read_painted(Path(options.texture), len(before)))
