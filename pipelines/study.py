@@ -29,7 +29,8 @@ ANALYSIS = "analysis"
 QUESTION, QUESTION_REAL = "Which one looks most realistic?", "Which one is the real recording?"
 TASK = "You will see {count} short {what} of a person beside each other, made in different ways. Choose {which}."
 CONSENT = ("I take part of my own free will, I am of age, and my answers may be used and published without my name. "
-           "Nothing about me is recorded but my choices and how long they took.")
+           "Recorded are my choices, when and how fast I made them, how well the clips played, and the name in my link "
+           "if there is one; nothing else.")
 
 
 @dataclass(frozen=True)
