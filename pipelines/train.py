@@ -113,7 +113,7 @@ def _recipe(options: TrainOptions) -> Recipe:
     if recipe.capacity != 1.0 and options.renderer != "onestage":
         raise AnrError(f"--set capacity={recipe.capacity:g} is not for the renderer {options.renderer!r}.",
                        hint="Rivals have as many parameters as anr; onestage can have others.")
-    needs = getattr(renderer_file(options.renderer), "NEEDS", frozenset())
+    needs: frozenset[str] = getattr(renderer_file(options.renderer), "NEEDS", frozenset())
     if recipe.critic_sees_pairs and "past" not in needs:
         raise AnrError(f"--set critic_sees_pairs=yes is not for the renderer {options.renderer!r}.",
                        hint="v2v draws frames in a row; the others one by one.")

@@ -74,6 +74,7 @@ class TNA(nn.Module):
         self.register_buffer("charts", charts, persistent=False)
         self.parts = len(self.rooms)
         self.stage = Stage(2 * len(self.bones), 1 + 3 * self.parts, unshuffle, widths, blocks)
+        assert self.stage.head.bias is not None
         with torch.no_grad():           # as likely background as body at the start
             self.stage.head.bias[0] += math.log(self.parts)
 
