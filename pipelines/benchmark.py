@@ -25,9 +25,10 @@ from pipelines.core.workspace import SCHEMA, Version, Workspace, commit, digest_
 VERSION = 1                             # of what is written; raise it when the same models give another page
 PEOPLE = "eva,finn,gus,hana"            # of the studio; nothing was ever tuned on them
 SEEDS = {"collapse": "0-19"}            # where none are typed; elsewhere 0,1,2
-SHORT_IMAGES = 300                      # of a training that is only to show whether it collapses
+SHORT_IMAGES = 600                      # of a training that is only to show whether it collapses
 FILMED_FRAME_S = 0.3                    # from filming to keyframes on two cores, for the estimate alone
 EXAMINED_FRAME_S = 0.4
+COSTS = {"onestage": 1.2, "tna": 1.6, "pix2pix": 1.9, "v2v": 7.5}   # of an image beside anr's, for the estimate alone
 SHEET_FRAMES = 2                        # of each person
 
 
@@ -37,7 +38,7 @@ class BenchmarkOptions:
     methods: str = option("", "Only these rows, with commas; all of the table when not given.")
     seeds: str = option("", "Seeds of the trainings: 0,1,2 or 0-19. (default: 0,1,2; collapse: 0-19)")
     preset: str = option("draft", "draft, standard or paper.")
-    images: int = option(0, "Budget of every training in images. (default: the preset's; collapse: 300)")
+    images: int = option(0, "Budget of every training in images. (default: the preset's; collapse: 600)")
     minutes: float = option(0.0, "Budget of every training in minutes instead.")
     changes: tuple[str, ...] = option((), "NAME=VALUE of the preset, changed for every row; may be given several "
                                           "times.", flag="--set", repeat=True)
@@ -214,18 +215,25 @@ def _say_ahead(workspace: Workspace, people: Sequence[str], trials: Sequence[Tri
     distinct = {trial.avatar: trial for trial in trials}
     to_film = [person for person in people if person not in workspace.people()]
     seconds = len(to_film) * options.seconds * 15.0 * FILMED_FRAME_S
-    trainings, estimate = 0, STAGES["train"].estimate_s
+    trainings = 0
     for trial in distinct.values():
         ahead = _ahead(workspace, trial)
         if "train" in ahead:
             trainings += 1
-            seconds += (estimate({}, STAGES["train"].Options(**trial.request.typed["train"])) or 0) if estimate else 0
+            seconds += _training_s(trial)
         if ahead:
             seconds += len(people) * (options.frames or 45) * EXAMINED_FRAME_S
     length = f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
     filming = f"{', '.join(to_film)} will be filmed; " if to_film else ""
     progress.note(f"{filming}{trainings} of {len(distinct)} trainings are still to be done: about {length} on two "
                   "processors. What is done stays: the same command goes on from there.")
+
+
+def _training_s(trial: Trial) -> float:
+    """About how long a training takes here: what its stage says, by what the renderer costs beside anr."""
+    train = STAGES["train"]
+    seconds = train.estimate_s({}, train.Options(**trial.request.typed["train"])) if train.estimate_s else None
+    return (seconds or 0.0) * (COSTS.get(trial.row.renderer, 1.0) if trial.images else 1.0)
 
 
 def _written(workspace: Workspace, asked: dict[str, Any], lines: Sequence[Line],
