@@ -2,6 +2,8 @@
 
     network.safetensors, textures.safetensors, avatar.json, ...   a model folder as `anr train` writes it; the network
                                                                   and everybody else's texture are the old ones
+
+With `--learn network` the network learns as well, and rehearses those it knows.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from pipelines.core.options import option
 from pipelines.core.stage import Job, Outcome, Stage
 from pipelines.training.request import LearningOptions, check_learning, learning_seconds
 
-SHARE = 0.1                             # of the images that the model saw, where nothing is said
+SHARES = {"texture": 0.1, "network": 0.25}      # of the images that the model saw, where no number is said
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,26 @@ class EnrollOptions(LearningOptions):
 
     avatar: str = option("main", "The model that learns somebody new; it stays as it is.")
     person: str = option("", "Who is new.")
-    images: int = option(0, "How many images to see; 0 = as many as the minutes allow, or a tenth of the model's.")
+    learn: str = option("texture", "texture (the network stays as it is) or network (it learns too: for clothes that "
+                                   "nobody it knows wears).")
+    images: int = option(0, "How many images to see; 0 = as many as the minutes allow, or a tenth of the model's (a "
+                            "quarter with --learn network).")
+    rehearse: float = option(0.4, "Share of images in which a network that learns draws everybody else as before.")
+
+
+def check(options: EnrollOptions) -> None:
+    """Refuses what could only fail after the work before it."""
+    check_learning(options)
+    if options.learn not in SHARES:
+        raise AnrError(f"--learn {options.learn} is not known.", hint=f"Use {' or '.join(SHARES)}.")
 
 
 def run(job: Job) -> Outcome:
+    from pipelines.playback.around import some_surfaces
     from pipelines.renderers.avatar import load_avatar
     from pipelines.training.further import check_learns_texture, enrolment, images_of, recipe_of
     from pipelines.training.learning import Course, learn_further
+    from pipelines.training.rehearsal import rehearsed
     from pipelines.training.state import Plan
 
     options: EnrollOptions = job.options
@@ -39,19 +54,24 @@ def run(job: Job) -> Outcome:
     if options.person in avatar.people:
         raise AnrError(f"This model knows {options.person!r} already.",
                        hint=f"For higher quality: anr train --finetune {options.person} --avatar {options.avatar}")
-    images = options.images or images_of(avatar, SHARE)
+    images = options.images or images_of(avatar, SHARES[options.learn])
     minutes = 0.0 if options.images else options.minutes
-    job.progress.note(f"Learning the texture of {options.person}; the network stays as it is.")
+    network_learns = options.learn == "network"
+    stays = "the network learns too, and rehearses the others" if network_learns else "the network stays as it is"
+    job.progress.note(f"Learning the texture of {options.person}; {stays}.")
+    others = rehearsed(avatar, {name: some_surfaces(avatar, name) for name in avatar.people},
+                       options.rehearse) if network_learns else {}
     course = Course("enrolled", options.person, enrolment(recipe_of(avatar), images),
-                    Plan(0 if minutes else images, minutes), options.seed, options.weights, network_learns=False)
+                    Plan(0 if minutes else images, minutes), options.seed, options.weights, network_learns, others,
+                    calibrated=True)
     figures, outputs = learn_further(course, avatar, job.inputs, job.folder, job.progress)
     return Outcome({**figures, "people": float(len(avatar.people) + 1)}, outputs)
 
 
 def _estimate_s(inputs: Mapping[str, Path], options: EnrollOptions) -> float:
-    return learning_seconds(inputs, options, SHARE)
+    return learning_seconds(inputs, options, SHARES.get(options.learn, SHARES["texture"]))
 
 
-STAGE = Stage(name="enroll", version=1, doing="Learning a new person's texture", Options=EnrollOptions, run=run,
+STAGE = Stage(name="enroll", version=2, doing="Learning a new person's texture", Options=EnrollOptions, run=run,
               inputs=("capture", "fit", "raster", "matte", "keyframes"), resumable=True, folder_name="train",
-              check=check_learning, estimate_s=_estimate_s)
+              check=check, estimate_s=_estimate_s)

@@ -24,9 +24,11 @@ class FinetuneOptions(LearningOptions):
 
 
 def run(job: Job) -> Outcome:
+    from pipelines.playback.around import some_surfaces
     from pipelines.renderers.avatar import load_avatar
     from pipelines.training.further import check_learns_texture, images_of, recipe_of, tuning
     from pipelines.training.learning import Course, learn_further
+    from pipelines.training.rehearsal import rehearsed
     from pipelines.training.state import Plan
 
     options: FinetuneOptions = job.options
@@ -34,13 +36,14 @@ def run(job: Job) -> Outcome:
     check_learns_texture(avatar)
     avatar.person(options.person)
     others = sorted(set(avatar.people) - {options.person})
-    if others:
+    if others and not options.rehearse:
         job.progress.note(f"This model will serve {options.person}; {', '.join(others)} look better in "
-                          f"{options.avatar!r}, which stays as it is.")
+                          f"{options.avatar!r}, which stays as it is; --rehearse 0.3 keeps them.")
     images = options.images or images_of(avatar, SHARE)
     minutes = 0.0 if options.images else options.minutes
+    kept = rehearsed(avatar, {name: some_surfaces(avatar, name) for name in others}, options.rehearse)
     course = Course("tuned", options.person, tuning(recipe_of(avatar)), Plan(0 if minutes else images, minutes),
-                    options.seed, options.weights, network_learns=True)
+                    options.seed, options.weights, network_learns=True, rehearsed=kept)
     figures, outputs = learn_further(course, avatar, job.inputs, job.folder, job.progress)
     return Outcome(figures, outputs)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from avatar_double import write_avatar
@@ -15,10 +18,27 @@ from pipelines import enroll, finetune
 from pipelines.core.errors import AnrError
 from pipelines.core.stage import Job, Outcome, Progress
 from pipelines.core.storage import read_json, write_json
-from pipelines.renderers.avatar import load_avatar
-from pipelines.training import loop
+from pipelines.playback.around import some_surfaces
+from pipelines.renderers import Prediction
+from pipelines.renderers.avatar import load_avatar, render_person
+from pipelines.training import further as further_on
+from pipelines.training import learning, loop
+from pipelines.training.colouring import calibrated_start, drawn
+from pipelines.training.dataset import CroppedFrame, PersonFrames
 from pipelines.training.further import images_of, recipe_of
 from pipelines.training.recipe import PRESETS
+from pipelines.training.rehearsal import rehearsed
+from pipelines.training.step import Pupil, someone
+
+
+class Noting(Progress):
+    """Remembers what was said."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +98,16 @@ def test_enrolment_adds_somebody_and_leaves_all_else_to_the_bit(person: dict[str
 
 
 def test_enrolment_brings_the_new_person_nearer_to_what_was_captured(person: dict[str, Path], base: Path,
-                                                                     tmp_path: Path) -> None:
-    further(enroll, base, person, tmp_path / "new", "cleo", images=30)
-    rows = [json.loads(line) for line in (tmp_path / "new" / "metrics.jsonl").read_text().splitlines()]
-    first = further(enroll, base, person, tmp_path / "short", "cleo", images=2)
-    start = json.loads((tmp_path / "short" / "metrics.jsonl").read_text().splitlines()[0])
-    assert first.figures["images"] == 2 and rows[-1]["pixel"] < start["pixel"]
+                                                                     tmp_path: Path,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    def pixel_loss(name: str, images: int) -> float:
+        further(enroll, base, person, tmp_path / name, "cleo", images=images)
+        return float(json.loads((tmp_path / name / "metrics.jsonl").read_text().splitlines()[-1])["pixel"])
+
+    long, calibrated = pixel_loss("long", 30), pixel_loss("calibrated", 2)
+    monkeypatch.setattr(learning, "calibrated_start", lambda renderer, start, frames: start)
+    mean = pixel_loss("mean", 2)
+    assert long < mean and calibrated < mean, "learning helps, and so does the start"
 
 
 @pytest.mark.parametrize("stage, name", [(enroll, "cleo"), (finetune, "ada")])
@@ -163,9 +187,9 @@ def test_the_recipe_and_the_share_are_the_models_own(base: Path, tmp_path: Path)
     avatar = load_avatar(base, "cpu")
     assert recipe_of(avatar).network(8) == TINY.network(8) and recipe_of(avatar).window == TINY.window
     avatar.description["images"] = 3000
-    assert images_of(avatar, enroll.SHARE) == 300
+    assert images_of(avatar, enroll.SHARES["texture"]) == 300
     double = load_avatar(write_avatar(tmp_path), "cpu")     # tells no recipe
-    assert recipe_of(double).widths == (8, 8) and images_of(double, enroll.SHARE) == 60
+    assert recipe_of(double).widths == (8, 8) and images_of(double, enroll.SHARES["texture"]) == 60
 
 
 @pytest.mark.parametrize("stage, usual_s", [(enroll, 15 + 0.1 * 400), (finetune, 15 + 400 / 3)])
@@ -177,3 +201,111 @@ def test_the_announced_time_follows_the_images_asked_for(tmp_path: Path, stage: 
     assert expected(inputs, made(images=1000)) == pytest.approx(15 + 200)
     assert expected(inputs, made(minutes=3.0)) == pytest.approx(15 + 180)
     assert expected(inputs, made(images=1000, minutes=3.0)) == pytest.approx(15 + 200), "images win, as in the stage"
+
+
+def test_a_network_that_learns_rehearses_those_it_knows(person: dict[str, Path], base: Path, tmp_path: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    avatar = load_avatar(base, "cpu")
+    few = list(itertools.islice(some_surfaces(avatar, "ada"), 3))
+    monkeypatch.setattr("pipelines.playback.around.some_surfaces", lambda avatar, name: few)
+
+    def away(folder: Path, name: str) -> float:
+        """How far the picture of somebody is from the base's, 0..1."""
+        new = load_avatar(folder, "cpu")
+        one, other = (render_person(each, each.textures[name], few[0])[0] for each in (avatar, new))
+        return float(np.abs(one - other)[few[0].inside].mean())
+
+    read = PersonFrames.__getitem__                         # somebody of other colours, learned in a hurry
+    monkeypatch.setattr(PersonFrames, "__getitem__",
+                        lambda self, k: replace(frame := read(self, k), image=255 - frame.image))
+    monkeypatch.setattr(further_on, "GENTLER", 3.0)
+    progress, images = Noting(), 60
+    outcome = further(enroll, base, person, tmp_path / "kept", "cleo", progress, images=images, learn="network",
+                      rehearse=0.7)
+    further(enroll, base, person, tmp_path / "forgot", "cleo", images=images, learn="network", rehearse=0.0)
+    assert outcome.figures["people"] == 3 and "rehearses the others" in " ".join(progress.notes)
+    old, new = textures(base), textures(tmp_path / "kept")
+    assert all(torch.equal(old[name], new[name]) for name in old), "their textures stay to the bit"
+    assert (tmp_path / "kept" / "network.safetensors").read_bytes() != (base / "network.safetensors").read_bytes()
+    assert away(tmp_path / "kept", "ada") < 0.7 * away(tmp_path / "forgot", "ada")
+
+    progress = Noting()
+    further(finetune, base, person, tmp_path / "tuned", "ada", progress, images=4, rehearse=0.5)
+    assert not any("look better in" in note for note in progress.notes)
+    tuned = textures(tmp_path / "tuned")
+    assert torch.equal(old["ben"], tuned["ben"]) and not torch.equal(old["ada"], tuned["ada"])
+
+
+def test_what_is_rehearsed_is_what_the_model_draws(base: Path) -> None:
+    avatar = load_avatar(base, "cpu")
+    maps = next(some_surfaces(avatar, "ben"))
+    pupils = rehearsed(avatar, {"ada": [], "ben": [maps]}, 0.5)
+    assert [pupil.weight for pupil in pupils.values()] == [0.5, 0.5], "half of the steps, one of weight 1 has the rest"
+    frame = pupils["ben"].frames[0]
+    rgb, alpha = render_person(avatar, avatar.textures["ben"], maps)
+    np.testing.assert_allclose(frame.image, 255 * alpha[..., None] * rgb + 128 * (1 - alpha[..., None]), atol=0.51)
+    np.testing.assert_allclose(frame.alpha, 255 * alpha, atol=0.51)
+    assert ((frame.inside > 0) == maps.inside).all() and set(np.unique(frame.inside)) <= {0, 1, 2}
+    assert rehearsed(avatar, {"ada": [maps]}, 0.0) == {}
+    with pytest.raises(ValueError, match="not 1"):
+        rehearsed(avatar, {"ada": [maps]}, 1)
+
+
+def test_people_are_drawn_as_often_as_their_weights_say() -> None:
+    chance = np.random.default_rng(0)
+    pupils = {"ada": Pupil([], [], [], weight=0.25), "ben": Pupil([], [], [], weight=0.25), "cleo": Pupil([], [], [])}
+    drawn = [someone(pupils, chance) for _ in range(3000)]
+    shares = {name: drawn.count(name) / 3000 for name in pupils}
+    assert shares == pytest.approx({"ada": 1 / 6, "ben": 1 / 6, "cleo": 2 / 3}, abs=0.03)
+    alike = {name: Pupil([], [], []) for name in pupils}
+    assert someone(alike, np.random.default_rng(5)) == sorted(alike)[int(np.random.default_rng(5).integers(3))]
+
+
+class Linear(torch.nn.Module):
+    """Colours that follow the texture by a matrix with one weak direction."""
+
+    multiple = 4
+    needs: frozenset[str] = frozenset()
+
+    def __init__(self, matrix: torch.Tensor) -> None:
+        super().__init__()
+        self.matrix = matrix
+
+    def forward(self, features: torch.Tensor, normal: torch.Tensor, inside: torch.Tensor) -> Prediction:
+        rgb = torch.einsum("rc,bchw->brhw", self.matrix, features)
+        return Prediction(rgb, inside * 20 - 10, None)
+
+
+def flat_frame(size: int, colour: tuple[int, int, int]) -> CroppedFrame:
+    """A frame whose body fills it and shows the whole atlas, in one colour."""
+    along = ((np.arange(size) + 0.5) / size * 65535).astype(np.uint16)
+    u, v = np.meshgrid(along, along)
+    image = np.broadcast_to(np.array(colour, np.uint8), (size, size, 3)).copy()
+    whole = np.full((size, size), 255, np.uint8)
+    return CroppedFrame(image, whole, image, np.dstack([u, v]), np.zeros((size, size, 3), np.int8),
+                        np.ones((size, size), np.uint8), np.zeros((74, 3), np.float32), 0, (0, 0))
+
+
+def test_a_calibrated_start_shows_the_captured_colours_at_once() -> None:
+    """Also along the direction of the network's answer that is ten times weaker than the strongest."""
+    turn = torch.linalg.qr(torch.rand(8, 8, generator=torch.Generator().manual_seed(1)))[0][:3]
+    renderer = Linear(torch.diag(torch.tensor([1.3, 0.6, 0.13])) @ turn)
+    start = 0.1 * torch.rand(8, 256, 256, generator=torch.Generator().manual_seed(2))
+    wanted = flat_frame(64, (230, 190, 30))
+    texture = calibrated_start(renderer, start, [wanted])
+    shown = drawn(renderer, texture, wanted).numpy()
+    before = np.abs(drawn(renderer, start, wanted).numpy() - (wanted.image / 127.5 - 1)).mean()
+    assert np.abs(shown - (wanted.image / 127.5 - 1)).mean() < 0.15 * before
+
+
+def test_a_network_that_shows_one_colour_whatever_its_texture_leaves_the_start() -> None:
+    start = torch.rand(8, 256, 256, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(calibrated_start(Linear(torch.zeros(3, 8)), start, [flat_frame(64, (230, 190, 30))]), start)
+
+
+@pytest.mark.parametrize("typed, message", [({"learn": "everything"}, "--learn everything is not known"),
+                                            ({"rehearse": 1.0}, "--rehearse 1 is not a share from 0 to 0.9")])
+def test_options_that_cannot_be_are_refused_before_any_work(typed: dict[str, object], message: str) -> None:
+    with pytest.raises(AnrError, match=message) as caught:
+        enroll.STAGE.check(enroll.EnrollOptions(**typed))                   # type: ignore[misc, arg-type]
+    assert caught.value.hint

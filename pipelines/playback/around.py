@@ -16,6 +16,7 @@ from pipelines.renderers.engines import engine_for
 
 TURNS = 12                              # directions from which the standing person is seen
 CAPTURED = 36                           # captured frames, evenly spread
+FEW_TURNS, FEW_CAPTURED = 4, 14         # of them, where not all of the surface must be seen from everywhere
 
 
 def surfaces_around(avatar: Avatar, name: str, captured: int = CAPTURED, turns: int = TURNS) -> Iterator[SurfaceMaps]:
@@ -35,3 +36,8 @@ def surfaces_around(avatar: Avatar, name: str, captured: int = CAPTURED, turns: 
     turning = orbit(body, person.betas, sitting, 0, turns / 4.0)
     for k in range(len(turning)):
         yield drawn_body(turning, k, actor).maps
+
+
+def some_surfaces(avatar: Avatar, name: str) -> Iterator[SurfaceMaps]:
+    """A few of the same: enough to see what the person looks like."""
+    return surfaces_around(avatar, name, FEW_CAPTURED, FEW_TURNS)

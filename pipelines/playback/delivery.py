@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,11 +43,15 @@ def check_target(out: str, suffix: str, what: str) -> None:
 
 
 def can_write(folder: Path) -> bool:
-    """Whether a folder is there, or can be made, and takes files."""
+    """Whether a folder is there, or can be made, and takes files: a nameless one is written, as rights do not tell."""
     folder = folder.absolute()
     while not folder.exists():
         folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def copied(source: Path, target: Path) -> None:

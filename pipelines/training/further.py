@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -57,9 +58,9 @@ def recipe_of(avatar: Avatar) -> Recipe:
 
 
 def enrolment(recipe: Recipe, images: int) -> Recipe:
-    """For a texture alone: keyframes teach it, no critic judges it, and its rate rises at once."""
+    """For somebody new: keyframes teach the texture, no critic judges it, and its rate rises at once."""
     return replace(recipe, adversarial=0.0, feature_matching=0.0, patience=0, warm_up=min(recipe.warm_up, images // 10),
-                   feature_warm_up=0, split=True)
+                   feature_warm_up=0, split=True, learning_rate=GENTLER * recipe.learning_rate)
 
 
 def tuning(recipe: Recipe) -> Recipe:
@@ -73,20 +74,25 @@ def images_of(avatar: Avatar, share: float) -> int:
     return max(LEAST_IMAGES, round(share * float(avatar.description.get("images", 0))))
 
 
-def going_on(avatar: Avatar, person: str, recipe: Recipe, plan: Plan, network_learns: bool) -> State:
+def going_on(avatar: Avatar, person: str, recipe: Recipe, plan: Plan, network_learns: bool,
+             others: Sequence[str] = ()) -> State:
     """A state that begins with the model's network, and for the person with their texture, else with the mean of all.
 
     The mean is a texture that the network can draw: what keyframes do not show looks plausible.
+
+    others  who is rehearsed: their textures are there and stay as they are
     """
     network = deepcopy(avatar.renderer).requires_grad_(network_learns).train()
     known = avatar.textures.get(person)
     start = torch.stack(list(avatar.textures.values())).mean(0) if known is None else known
-    texture = nn.Parameter(pyramid(start.detach().clone(), recipe.texture_levels))
-    return State(network, {person: texture},
+    first = {name: pyramid(texture.detach().clone(), recipe.texture_levels)
+             for name, texture in {person: start, **{name: avatar.textures[name] for name in others}}.items()}
+    textures = {name: nn.Parameter(texture, name == person) for name, texture in first.items()}
+    return State(network, textures,
                  torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99)),
-                 {person: torch.optim.Adam([texture], lr=recipe.texture_learning_rate, betas=(0.9, 0.99))},
-                 deepcopy(network).requires_grad_(False), {person: texture.detach().clone()}, plan,
-                 critic_of(recipe, avatar.device))
+                 {person: torch.optim.Adam([textures[person]], lr=recipe.texture_learning_rate, betas=(0.9, 0.99))},
+                 deepcopy(network).requires_grad_(False), {name: texture.clone() for name, texture in first.items()},
+                 plan, critic_of(recipe, avatar.device))
 
 
 def write_derived(folder: Path, avatar: Avatar, derived: Derived) -> None:

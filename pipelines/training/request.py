@@ -11,6 +11,7 @@ from pipelines.core.options import option
 from pipelines.core.storage import read_json
 
 READING_S = 15.0                        # of frames and model, before the first image
+MOST_REHEARSED = 0.9                    # of the images; the others are the person's own
 TRAINED_S = 300.0                       # of a model that does not tell how long its training took
 
 
@@ -22,6 +23,7 @@ class LearningOptions:
     person: str = option("", "For whom.")
     images: int = option(0, "How many images to see; 0 = as many as the minutes allow, or a share of the model's.")
     minutes: float = option(0.0, "Time budget, turned into a number of images after a warm-up.")
+    rehearse: float = option(0.0, "Share of images in which a network that learns draws everybody else as before.")
     seed: int = option(0, "Start of everything random.")
     weights: str = option("", "Folder with pretrained extractor weights.", recorded_only=True)
     device: str = option("auto", "auto, cpu or cuda.", recorded_only=True)
@@ -35,6 +37,9 @@ def check_learning(options: LearningOptions) -> None:
     for name in ("images", "minutes", "seed"):
         if not getattr(options, name) >= 0:
             raise AnrError(f"--{name} {getattr(options, name):g} is out of range.", hint="Use at least 0.")
+    if not 0 <= options.rehearse <= MOST_REHEARSED:
+        raise AnrError(f"--rehearse {options.rehearse:g} is not a share from 0 to {MOST_REHEARSED:g}.",
+                       hint="0.3 keeps everybody about as they are.")
 
 
 def learning_seconds(inputs: Mapping[str, Path], options: LearningOptions, share: float) -> float:
