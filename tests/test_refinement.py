@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import math
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import training_helpers
+from training_helpers import FRAMES, lesson_and_state, make_person
 
 from pipelines.body.model import load_body, pose_body
 from pipelines.body.surface import chart_map
+from pipelines.core.errors import AnrError
+from pipelines.core.mapcache import write_maps
 from pipelines.core.records import BodyFit, SurfaceMaps
+from pipelines.core.storage import read_fit, write_fit
 from pipelines.geometry.cameras import camera_for_maps, camera_from_fov, project
 from pipelines.geometry.rotations import rotation_from_vector
+from pipelines.media.recording import Recording
 from pipelines.rasterizers.cpu import surface_maps
 from pipelines.renderers.texture import chart_of
-from pipelines.training.refinement import texel_corners
+from pipelines.training import loop, step
+from pipelines.training.refinement import Corrections, Refinement, begin_refinement, nearness, texel_corners
 from pipelines.training.refinement_body import COUNT, JOINTS, SHIFTS, FittedBody, corrected, leverage, shares
+from pipelines.training.refinement_report import write_refinement
 from pipelines.training.refinement_warp import pixel_displacement, texel_displacement, warped
 
 CAMERA = camera_from_fov(512, 512, 40.0)
@@ -185,3 +198,185 @@ def test_coverage_has_the_derivative_of_a_soft_edge() -> None:
     warped(grid, normal, inside, moved, torch.zeros(8, 8, dtype=torch.int32))[2].sum().backward()
     assert moved.grad is not None
     np.testing.assert_allclose(moved.grad[0, 2, :, 0], [0, 0, 0, -0.5, 0, 0.5, 0, 0, 0])
+
+
+def refinement(frames: list[int], **changes: object) -> Refinement:
+    """Of one made-up person whose fit has a single row; nothing of it is drawn."""
+    recipe = dataclasses.replace(training_helpers.TINY, refine=True, **changes)         # type: ignore[arg-type]
+    return Refinement({"ada": fitted()}, {"ada": frames}, recipe, torch.device("cpu"))
+
+
+def test_corrections_have_no_mean_and_stay_within_their_bound() -> None:
+    """However strongly frames are pulled, and however all in one direction."""
+    made = refinement(list(range(0, 40, 2)), refine_rate=0.7, refine_bound=2.0)
+    own, rng = made.people["ada"], np.random.default_rng(0)
+    for _ in range(300):
+        index = torch.tensor([int(rng.choice(own.frames))])
+        made.learn("ada", index, torch.from_numpy(rng.normal(0.5, 1.0, (1, COUNT))), 1.0)
+    assert own.values.abs().max() < 2.5
+    assert own.values.std() > 0.3
+    assert own.values.mean(0).abs().max() < 1e-5
+
+
+def test_frames_nearby_take_part_in_a_step_and_far_ones_do_not() -> None:
+    side = math.exp(-0.5)
+    np.testing.assert_allclose(nearness(np.array([-2, 0, 2, 20]), 2.0), [side, 1, side, 0], atol=1e-6)
+    np.testing.assert_array_equal(nearness(np.array([-1, 0, 1]), 0.0), [0, 1, 0])
+
+
+def test_without_a_pull_the_prior_takes_corrections_back() -> None:
+    made = refinement(list(range(10)), refine_rate=0.5, refine_prior=0.2, refine_frames=0.0)
+    own = made.people["ada"]
+    own.values += torch.linspace(-1, 1, 10)[:, None]
+    for frame in list(range(10)) * 40:
+        made.learn("ada", torch.tensor([frame]), torch.zeros(1, COUNT), 1.0)
+    assert own.values.abs().max() < 0.05
+
+
+def test_a_frame_that_training_knows_as_a_past_alone_is_left_as_it_was_fitted() -> None:
+    made = refinement([3, 5, 9])
+    own = made.people["ada"]
+    own.values += 1.0
+    assert own.of(torch.tensor([4, 5, 10]))[:, 0].tolist() == [0.0, 1.0, 0.0]
+    before = own.values.clone()
+    made.learn("ada", torch.tensor([4]), torch.ones(1, COUNT), 0.0)
+    assert torch.equal(own.values, before - before.mean(0))
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
+    """One who sways a little before the camera, once with the true fit and once with one beside it; pictures alike."""
+    turned = training_helpers.turned
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_helpers, "turned", lambda body, angle: turned(body, 0.3 * math.sin(3 * angle)))
+        made = {}
+        for name in ("true", "beside"):
+            root = tmp_path_factory.mktemp(name)
+            made[name] = make_person(root)
+    set_beside(made["beside"])
+    return made
+
+
+def errors_px() -> np.ndarray:
+    """(FRAMES, 2) where the fit that is beside lies, up to 1.5 pixels along each axis."""
+    return np.random.default_rng(3).uniform(-1.5, 1.5, (FRAMES, 2))
+
+
+def set_beside(folders: dict[str, Path]) -> None:
+    body, fit, camera = load_body(), read_fit(folders["fit"] / "fit.npz"), Recording(folders["capture"]).camera
+    places = fit.root_translation.copy()
+    places[:, :2] += errors_px() * places[:, 2:] / camera.K[0, 0]
+    wrong = dataclasses.replace(fit, root_translation=places)
+    for row in range(FRAMES):
+        verts, _ = pose_body(body, fit.betas, wrong.pose(row))
+        write_maps(folders["raster"] / "maps" / f"{row:05d}.maps",
+                   surface_maps(body.faces, body.uvs, body.face_uvs, verts, camera))
+    write_fit(folders["fit"] / "fit.npz", wrong)
+
+
+SWIFT = dict(batch=1, window=(64, 64), scale=(1.0, 1.0), native_share=1.0, refine=True, feature=0.0, split=False,
+             grid_noise=0.004, texture_learning_rate=0.05, learning_rate=3e-3, warm_up=10, refine_frames=0.0)
+
+
+def refined(folders: dict[str, Path], folder: Path, **changes: object) -> tuple[step.Lesson, step.State]:
+    lesson, state = lesson_and_state(folders, folder, **{**SWIFT, **changes})    # type: ignore[arg-type]
+    state.plan.images = 100_000
+    state.refinement = begin_refinement({f"ada/{name}": path for name, path in folders.items()}, lesson.pupils,
+                                        lesson.recipe, torch.device("cpu"))
+    return lesson, state
+
+
+def walk(lesson: step.Lesson, state: step.State, images: int) -> list[dict[str, float]]:
+    terms = []
+    for _ in range(images):
+        terms.append(step.take_step(lesson, state, *step.draw_step(lesson, state.renderer, state.images)))
+        state.images += 1
+    return terms
+
+
+def pictured(own: Corrections) -> np.ndarray:
+    """(F, 2) pixels that the body as a whole was moved by in each frame."""
+    return np.stack([leverage(own.body, int(frame)).mean(0) @ value
+                     for frame, value in zip(own.frames, own.values.numpy())])
+
+
+def test_a_network_that_knows_somebody_finds_how_far_each_fit_is_beside(
+        people: dict[str, dict[str, Path]], tmp_path: Path) -> None:
+    lesson, state = refined(people["true"], tmp_path / "true", refine_from=10 ** 6)
+    walk(lesson, state, 300)
+    wrong, going_on = refined(people["beside"], tmp_path / "beside", refine_from=0, refine_warm_up=1,
+                              learning_rate=0.0, texture_learning_rate=0.0)
+    going_on.renderer.load_state_dict(state.renderer.state_dict())
+    with torch.no_grad():
+        going_on.textures["ada"].copy_(state.textures["ada"])
+    assert going_on.refinement is not None
+    own = going_on.refinement.people["ada"]
+    count = len(own.frames)
+    terms = walk(wrong, going_on, 8 * count)
+    true = -(errors_px()[own.frames] - errors_px()[own.frames].mean(0))
+    found = pictured(own)
+    for axis in range(2):
+        assert np.corrcoef(found[:, axis], true[:, axis])[0, 1] > 0.75
+    assert np.square(found - true).mean() < 0.4 * np.square(true).mean()
+    for name in ("pixel", "mask"):
+        losses = np.array([each[name] for each in terms])
+        assert losses[-2 * count:].mean() < 0.9 * losses[:count].mean(), name
+
+
+def test_refinement_is_taken_up_again_to_the_bit(people: dict[str, dict[str, Path]], tmp_path: Path) -> None:
+    lesson, state = refined(people["beside"], tmp_path / "a", refine_from=2)
+    walk(lesson, state, 4)
+    loop.save_checkpoint(lesson.checkpoint, state)
+    again_lesson, again = refined(people["beside"], tmp_path / "b", refine_from=2)
+    from pipelines.training.state import load_checkpoint
+
+    again = load_checkpoint(lesson.checkpoint, again)
+    assert walk(lesson, state, 3) == walk(again_lesson, again, 3)
+    assert state.refinement is not None
+    assert again.refinement is not None
+    assert torch.equal(state.refinement.people["ada"].values, again.refinement.people["ada"].values)
+    assert state.refinement.people["ada"].values.abs().max() > 0
+
+
+def test_a_checkpoint_of_a_training_without_refinement_is_refused(
+        people: dict[str, dict[str, Path]], tmp_path: Path) -> None:
+    from pipelines.training.state import load_checkpoint
+
+    lesson, state = refined(people["true"], tmp_path / "a", refine=False)
+    assert state.refinement is None
+    loop.save_checkpoint(lesson.checkpoint, state)
+    _, other = refined(people["true"], tmp_path / "b")
+    with pytest.raises(AnrError, match="cannot be used: 'refinement'"):
+        load_checkpoint(lesson.checkpoint, other)
+
+
+def test_before_it_begins_training_is_that_without_refinement_to_the_bit(
+        people: dict[str, dict[str, Path]], tmp_path: Path) -> None:
+    told = [walk(*refined(people["true"], tmp_path / str(wanted), refine=wanted, refine_from=100), 3)
+            for wanted in (False, True)]
+    assert told[0] == told[1]
+
+
+def test_the_first_refined_step_sees_the_maps_as_they_are(
+        people: dict[str, dict[str, Path]], tmp_path: Path) -> None:
+    told = [walk(*refined(people["true"], tmp_path / str(start), refine_from=start), 1) for start in (0, 100)]
+    assert told[0] == told[1]
+
+
+def test_what_was_learned_is_told_and_put_into_a_fit(people: dict[str, dict[str, Path]], tmp_path: Path) -> None:
+    _, state = refined(people["beside"], tmp_path / "a")
+    assert state.refinement is not None
+    own = state.refinement.people["ada"]
+    own.values[:, 0] = torch.linspace(-1, 1, len(own.frames))
+    figures = write_refinement(tmp_path, state.refinement)
+    told = json.loads((tmp_path / "refinement.json").read_text())["ada"]
+    assert told["frames"] == len(own.frames)
+    assert told["moved_px"]["face"]["median"] == pytest.approx(0.5, abs=0.1)
+    assert figures["refined_px_p95"] == pytest.approx(0.95, abs=0.1)
+    fit, before = read_fit(tmp_path / "refined" / "ada.npz"), own.body.fit
+    camera = own.body.camera
+    last = int(own.frames[-1])
+    moved = [project(pose_body(load_body(), each.betas, each.pose(last))[1][:1], camera) for each in (before, fit)]
+    np.testing.assert_allclose(moved[1] - moved[0], [[1.0, 0.0]], atol=0.01)
+    held_out = sorted(set(range(FRAMES)) - set(own.frames))[0]
+    np.testing.assert_array_equal(fit.root_translation[held_out], before.root_translation[held_out])

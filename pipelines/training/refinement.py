@@ -1,7 +1,7 @@
 """Pose refinement: small corrections of each training frame's fitted body, learned with the network.
 
 A frame's maps are read where its corrected body would be seen, so the loss has a derivative by the correction (the
-paper's future work, section 5). Held-out frames get none: what is learned is a sharper network and texture, not a
+paper's future work). Held-out frames get none: what is learned is a sharper network and texture, not a
 better fit. The mean correction over a person's frames is kept at zero, else texture and corrections could drift
 together and rendering, which knows no corrections, would show the drift.
 """
@@ -88,15 +88,13 @@ class Refinement:
         vertex_px = torch.from_numpy(leverage(body, frame) * scale[:, None]).to(offset) @ offset
         return texel_displacement(vertex_px, self.corners, self.bary)
 
-    def learn(self, person: str, index: torch.Tensor, gradient: torch.Tensor | None, factor: float) -> None:
+    def learn(self, person: str, index: torch.Tensor, gradient: torch.Tensor, factor: float) -> None:
         """One step of each frame (B,) seen, and a lesser one of the frames around it, against the gradient (B, COUNT).
 
         Like Adam's, but without momentum, as a frame is seen seldom, and with one mean squared gradient for all frames.
         factor   of the rate: the schedule of the training
         """
         own, recipe = self.people[person], self.recipe
-        if gradient is None:
-            raise ValueError("the corrections have no gradient: nothing was lost by them")
         gradient = gradient.detach().cpu().float()
         own.steps += 1
         own.power.lerp_(gradient.square().mean(0), 1.0 - MEMORY)

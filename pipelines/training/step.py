@@ -149,8 +149,9 @@ def take_step(lesson: Lesson, state: State, person: str, teaches_texture: bool, 
         gradient = state.textures[person].grad
         check_finite({"gradient of the texture's": torch.zeros(()) if gradient is None else gradient.sum()},
                      state.images)
-    if offsets is not None:
-        check_finite({"gradient of the poses'": offsets.grad.sum()}, state.images)          # type: ignore[union-attr]
+    pull = offsets.grad if offsets is not None else None        # None also where the network does not see the surface
+    if pull is not None:
+        check_finite({"gradient of the poses'": pull.sum()}, state.images)
     factor = rate_factor(state.images, state.plan.images, recipe)
     critic_terms = {}
     if critic:                          # before anybody moves: an error leaves the state as it was
@@ -160,8 +161,8 @@ def take_step(lesson: Lesson, state: State, person: str, teaches_texture: bool, 
         optimiser.step()
     if critic:
         critic.optimiser.step()
-    if refinement and offsets is not None:
-        refinement.learn(person, batch.index, offsets.grad, factor * refinement.warmth(state.images))
+    if refinement and pull is not None:
+        refinement.learn(person, batch.index, pull, factor * refinement.warmth(state.images))
     _follow(state, person, recipe)
     return {**{name: value.item() for name, value in terms.items()}, **critic_terms,
             "learning rate": recipe.learning_rate * factor}
