@@ -19,11 +19,13 @@ from pipelines.core.stage import Progress
 from pipelines.core.workspace import Workspace
 from pipelines.geometry.cameras import project
 from pipelines.metrics.psnr import psnr
+from pipelines.renderers.avatar import draw, network_inputs
 from pipelines.rigid.examination import compare
 from pipelines.rigid.frames import GREY, ObjectFrames, read_view
 from pipelines.rigid.model import load_object
 from pipelines.rigid.posed import PosedPicture, read_posed
 from pipelines.rigid.start import colour_start
+from pipelines.rigid.surface import DIRECTIONS, object_maps
 from pipelines.training.dataset import Memory
 
 VIEWS, SIZE, IMAGES = 30, 64, 120
@@ -79,6 +81,21 @@ def test_a_view_goes_to_training_on_grey_and_directions_with_it(trained: Path) -
     assert (frame.image[frame.alpha == 255] == stored[y:y + height, x:x + width][frame.alpha == 255][:, :3]).all()
     assert (frame.image[frame.alpha == 0] == GREY).all() and (frame.background == GREY).all()
     np.testing.assert_allclose(np.linalg.norm(frame.normal[frame.inside > 0] / 127.0, axis=1), 1.0, atol=0.02)
+
+
+def test_only_the_view_term_lets_the_direction_of_view_change_a_colour(trained: Path, tmp_path: Path) -> None:
+    """The same texels seen from elsewhere: harmonics of the direction reach the picture, and nothing else does."""
+    mine = Path(shutil.copytree(trained, tmp_path / "mine"))
+    learn(mine, images=4, view_term=False)
+    changed = []
+    for version in ("v001", "v002"):
+        model = load_object(mine / "ws" / "objects" / "box" / "train" / version, "cpu")
+        features, towards, inside = network_inputs(
+            model.texture, object_maps(model.mesh, model.cameras[0], DIRECTIONS), model.device)
+        elsewhere = towards[:, [1, 2, 0]]
+        changed.append(np.abs((draw(model.renderer, features, towards, inside)[0]
+                               - draw(model.renderer, features, elsewhere, inside)[0]).numpy()).max())
+    assert changed[0] > 0.01 and changed[1] == 0.0
 
 
 def test_a_texture_begins_with_the_colours_that_were_seen(trained: Path) -> None:
