@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from listening import Listening
 
 from pipelines.capture import FEWEST_FRAMES, REMINDER, STAGE, CaptureOptions
 from pipelines.core.errors import AnrError
@@ -86,14 +87,6 @@ def ffmpeg(*arguments: str | Path) -> None:
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """48 frames, 40 ms apart."""
     return write_video(tmp_path_factory.mktemp("clips") / "clip.mp4", [40 * n for n in range(48)])
-
-
-class Listening(Progress):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def capture(folder: Path, source: Path | str, **options: Any) -> Recording:

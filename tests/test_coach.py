@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from listening import Listening
 
 from pipelines.body.model import load_body, pose_body
 from pipelines.capture import STAGE, CaptureOptions
@@ -18,7 +19,7 @@ from pipelines.coaching.looking import POSES, Look
 from pipelines.coaching.posture import Glance
 from pipelines.core.errors import AnrError
 from pipelines.core.records import Camera, Footage, Frame, Landmarks
-from pipelines.core.stage import Job, Progress
+from pipelines.core.stage import Job
 from pipelines.core.storage import read_json
 from pipelines.geometry.rotations import rotation_from_vector
 from pipelines.media.images import read_image
@@ -332,18 +333,6 @@ def test_the_picture_is_grey_where_nothing_was_seen_and_green_where_all_was() ->
     assert chest[1] > chest[0] + 20 and chest[1] > chest[2] + 20
     unseen = drawing.draw_body(np.zeros(len(BODY.verts)), 0.0, 288, 420)[150, 144].astype(int)
     assert np.ptp(unseen) < 12
-
-
-class Listening(Progress):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.warnings: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 def noise(monkeypatch: pytest.MonkeyPatch) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from listening import Listening
 from scipy.spatial.transform import Rotation
 
 from pipelines.body.model import betas_for_height, body_height_m, pose_body, pose_sequence
@@ -327,20 +328,9 @@ def write_person(folder: Path, model: Model, frames: int, spoil: bool = False) -
     return {"capture": capture, "keypoints": keypoints}
 
 
-class Said(Progress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
-
-    def warn(self, text: str) -> None:
-        self.lines.append(text)
-
-
 def test_the_stage_writes_a_fit_an_overlay_and_residuals(tmp_path: Path, model: Model) -> None:
     inputs = write_person(tmp_path, model, 8)
-    said = Said()
+    said = Listening()
     (tmp_path / "fit").mkdir()
     outcome = STAGE.run(Job(tmp_path / "fit", FitOptions(), inputs, said))
     fit: BodyFit = read_fit(tmp_path / "fit" / "fit.npz")
@@ -358,7 +348,7 @@ def test_a_bad_fit_is_refused_unless_accepted(tmp_path: Path, model: Model) -> N
     (tmp_path / "fit").mkdir()
     with pytest.raises(AnrError, match=r"not good enough.*0-5"):
         STAGE.run(Job(tmp_path / "fit", FitOptions(), inputs, Progress()))
-    said = Said()
+    said = Listening()
     STAGE.run(Job(tmp_path / "fit", FitOptions(accept=True), inputs, said))
     assert np.isfinite(read_fit(tmp_path / "fit" / "fit.npz").joints_m).all()
     assert any("--accept" in line for line in said.lines)

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fit_helpers import CAMERA, seen, some_model, standing
+from listening import Listening
 
 from pipelines.core.errors import AnrError
 from pipelines.core.records import Frame, Landmarks
-from pipelines.core.stage import Job, Outcome, Progress
+from pipelines.core.stage import Job, Outcome
 from pipelines.core.storage import read_fit
 from pipelines.fit import STAGE, FitOptions
 from pipelines.fitting.model import Model
@@ -25,17 +26,6 @@ SHAPE = (CAMERA.height, CAMERA.width)
 @pytest.fixture(scope="module")
 def model() -> Model:
     return some_model()
-
-
-class Said(Progress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
-
-    def warn(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def fitted(folder: Path, marks: Sequence[Landmarks], options: FitOptions | None = None, found: bool = True,
@@ -53,7 +43,7 @@ def fitted(folder: Path, marks: Sequence[Landmarks], options: FitOptions | None 
              pixels=np.array([each.pixels for each in marks]), confidence=np.array([each.confidence for each in marks]),
              world_m=np.array([each.world_m for each in marks]), found=np.full(len(marks), found))
     (folder / "fit").mkdir()
-    said = Said()
+    said = Listening()
     inputs = {"capture": capture, "keypoints": keypoints}
     outcome = STAGE.run(Job(folder / "fit", options or FitOptions(), inputs, said))
     return outcome, said.lines

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from listening import Listening
 
 from pipelines.body.model import load_body, pose_body
 from pipelines.core.errors import AnrError
@@ -21,20 +22,6 @@ from pipelines.media.images import read_image, write_alpha
 from tests.training_helpers import FRAMES, SIZE, make_person
 
 TRAIN = split_frames(FRAMES).train.tolist()
-
-
-class Told(Progress):
-    """Keeps what the person would read."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.warnings: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +64,7 @@ def distrust(person: dict[str, Path], frames: list[int]) -> None:
 @pytest.mark.parametrize("measure", ["both", "silhouette", "surface"])
 def test_keyframes_are_training_frames_with_growing_coverage_and_pictures(person: dict[str, Path], tmp_path: Path,
                                                                           measure: str) -> None:
-    told = Told()
+    told = Listening()
     stored, outcome = choose(person, tmp_path / "out", told, measure=measure)
     assert len(set(stored["frames"])) == len(stored["frames"]) == 4 and set(stored["frames"]) <= set(TRAIN)
     for name in ("coverage", "surface"):
@@ -113,7 +100,7 @@ def test_a_frame_whose_fit_failed_or_whose_matte_is_empty_or_full_is_never_chose
     distrust(person, TRAIN[:4])
     set_alpha(person, TRAIN[4], np.zeros((SIZE, SIZE)))
     set_alpha(person, TRAIN[5], np.ones((SIZE, SIZE)))
-    left, told = TRAIN[6:], Told()
+    left, told = TRAIN[6:], Listening()
     stored, _ = choose(person, tmp_path / "out", told, count=len(left))
     assert sorted(stored["frames"]) == left
     assert f"The mattes of 1 frames are full (first: {TRAIN[5]})" in told.warnings[0]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from listening import Listening
 
 from pipelines.core.errors import AnrError
-from pipelines.core.stage import Progress
 from pipelines.metrics.weights import PRETRAINED, find_weights
 from pipelines.training.discriminator import (
     MultiScaleCritic,
@@ -133,14 +133,6 @@ def no_weights_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.delenv("TORCH_HOME", raising=False)
 
 
-class Remembering(Progress):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-
 def test_vgg_features_are_the_activations_after_the_named_relus(vgg_weights: Path) -> None:
     from torchvision.models import vgg19
 
@@ -159,7 +151,7 @@ def test_vgg_features_are_the_activations_after_the_named_relus(vgg_weights: Pat
 
 
 def test_vgg_is_used_where_its_weights_are(vgg_weights: Path, known_hash: None) -> None:
-    progress = Remembering()
+    progress = Listening()
     found = load_extractor(PRESETS["standard"], str(vgg_weights.parent), progress, torch.device("cpu"))
     assert isinstance(found, VggFeatures) and not progress.warnings
 
@@ -170,21 +162,21 @@ def test_a_vgg_file_with_wrong_content_is_refused(vgg_weights: Path) -> None:
 
 
 def test_without_vgg_squeezenet_takes_its_place_and_that_is_said(shared_data: Path) -> None:
-    progress = Remembering()
+    progress = Listening()
     found = load_extractor(PRESETS["standard"], str(shared_data / "weights"), progress, torch.device("cpu"))
     assert isinstance(found, SqueezeFeatures)
     assert any("SqueezeNet in its place" in text and "vgg19-dcbb9e9d.pth" in text for text in progress.warnings)
 
 
 def test_without_any_weights_there_is_no_feature_loss_and_that_is_said() -> None:
-    progress = Remembering()
+    progress = Listening()
     assert load_extractor(PRESETS["draft"], "", progress, torch.device("cpu")) is None
     assert any("no feature loss" in text for text in progress.warnings)
 
 
 @pytest.mark.parametrize("changes", [{"extractor": "none"}, {"feature": 0.0}])
 def test_a_recipe_without_feature_loss_asks_for_no_weights(changes: dict[str, object]) -> None:
-    progress = Remembering()
+    progress = Listening()
     assert load_extractor(recipe_for("draft", **changes), "", progress, torch.device("cpu")) is None
     assert not progress.warnings
 

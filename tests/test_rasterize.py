@@ -11,33 +11,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from listening import Listening
 
 from pipelines import rasterize as stage
 from pipelines.body.model import load_body, rest_pose
 from pipelines.core.errors import AnrError
 from pipelines.core.mapcache import read_maps
 from pipelines.core.records import BodyFit, Camera
-from pipelines.core.stage import Job, Progress
+from pipelines.core.stage import Job
 from pipelines.core.storage import camera_to_json, write_fit, write_json
 from pipelines.core.workspace import versions, writing
 from pipelines.geometry.cameras import camera_from_fov
 from pipelines.rasterize import RasterOptions, in_bytes
 
 CAMERA = camera_from_fov(96, 128, 40)
-
-
-class Listening(Progress):
-    """Keeps what is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.warnings: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 def a_fit(places: np.ndarray) -> BodyFit:
