@@ -94,7 +94,7 @@ def test_a_rendering_equal_to_the_truth_is_perfect_everywhere(person: dict[str, 
     recording = Recording(person["capture"])
     order: list[int] = []
 
-    def perfect(_avatar: object, _texture: object, maps: object) -> tuple[np.ndarray, np.ndarray]:
+    def perfect(_avatar: object, _texture: object, maps: object, *_: object) -> tuple[np.ndarray, np.ndarray]:
         return recording.image(order[-1]).astype(np.float32) / 255, maps.inside.astype(np.float32)  # type: ignore
 
     class Watched(Recording):
@@ -102,7 +102,7 @@ def test_a_rendering_equal_to_the_truth_is_perfect_everywhere(person: dict[str, 
             order.append(index)
             return super().image(index)
 
-    monkeypatch.setattr("pipelines.renderers.avatar.render_person", perfect)
+    monkeypatch.setattr("pipelines.renderers.replay.render_person", perfect)
     monkeypatch.setattr("pipelines.media.recording.Recording", Watched)
     monkeypatch.setattr(evaluate, "_plate", lambda *_: recording.image(order[-1]).astype(np.float32) / 255)
     monkeypatch.setattr(evaluate, "_inception", lambda _: ("inception_fid", lambda picture: picture.mean((0, 1))))
@@ -119,7 +119,7 @@ def test_the_person_crop_of_a_replay(person: dict[str, Path], avatar_folder: Pat
     avatar = load_avatar(avatar_folder, "cpu")
     image = Recording(person["capture"]).image(25).astype(np.float32) / 255
     alpha = read_maps(person["raster"] / "maps" / "00025.maps").inside.astype(np.float32)
-    monkeypatch.setattr("pipelines.renderers.avatar.render_person", lambda *_: (image, alpha))
+    monkeypatch.setattr("pipelines.renderers.replay.render_person", lambda *_: (image, alpha))
     truth, rendering = evaluate.compare(inputs_of(person), avatar, "ada", 25)
     np.testing.assert_array_equal(truth, rendering)
     assert truth.shape[0] < SIZE or truth.shape[1] < SIZE
@@ -174,10 +174,10 @@ def test_masks_overlap_by_hand() -> None:
 
 def test_a_rendering_of_nobody_has_the_blank_psnr(person: dict[str, Path], avatar_folder: Path, tmp_path: Path,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(_avatar: object, _texture: object, maps: SurfaceMaps) -> tuple[np.ndarray, np.ndarray]:
+    def nobody(_avatar: object, _texture: object, maps: SurfaceMaps, *_: object) -> tuple[np.ndarray, np.ndarray]:
         return np.ones((*maps.inside.shape, 3), np.float32), np.zeros(maps.inside.shape, np.float32)
 
-    monkeypatch.setattr("pipelines.renderers.avatar.render_person", nobody)
+    monkeypatch.setattr("pipelines.renderers.replay.render_person", nobody)
     figures = examined(tmp_path / "eval", avatar_folder, person, frames=2, whole_frame=False).figures
     assert figures["psnr"] == figures["blank_psnr"] and figures["mask_iou"] == 0.0
 
