@@ -23,8 +23,8 @@ RENDERERS = ("dnr", "anr", "pix2pix")   # those that see surface maps alone; the
 SECONDS_PER_IMAGE = 0.3                 # of `draft` on two cores, for the estimate alone
 CHECKPOINT = "checkpoint.pt"
 START_VIEWS = 24                        # whose colours a texture begins with
-# With the draft's rate of 0.05 texels that few pixels show become speckles: on the tests' box, 96 pixels wide, after 150
-# images, held-out PSNR 25.5 dB and LPIPS 0.127; with 0.01 27.2 dB and 0.075.
+# With the draft's rate of 0.05 texels that few pixels show become speckles: on the tests' box, 96 pixels wide, after
+# 150 images, held-out PSNR 25.5 dB and LPIPS 0.127; with 0.01 27.2 dB and 0.075.
 TEXTURE_LEARNING_RATE = 0.01
 # DNR as its paper has it: 16 channels, four levels, spherical harmonics of the view direction (its section 4).
 OF_DNR: dict[str, Any] = {"texture_channels": 16, "texture_levels": 4, "view_term": True}
