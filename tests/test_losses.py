@@ -235,7 +235,7 @@ def test_the_draft_preset_has_none_of_the_terms_that_were_not_measured() -> None
     draft = PRESETS["draft"]
     assert draft.adversarial == draft.feature_matching == draft.face_feature == draft.patience == 0
     assert (draft.split_ratio, draft.network_frames, draft.texture_start, draft.extractor) == (
-        1.0, "others", "random", "squeezenet1_1")
+        1.0, "others", "colours", "squeezenet1_1")
     assert not draft.stay_in_chart and draft.texture_levels == 1 and draft.texture_channels == 8
 
 

@@ -227,7 +227,7 @@ def test_the_validation_error_is_that_of_the_blended_picture(person: dict[str, P
     lesson, state = lesson_and_state(person, tmp_path / "job", patience=1)
     frames = [lesson.pupils["ada"].frames[k] for k in lesson.pupils["ada"].validation]
     nobody = [np.abs(f.background / 255 - f.image / 255.0).mean() for f in frames]
-    monkeypatch.setattr(validation, "draw", lambda network, features, normal, inside: (
+    monkeypatch.setattr(validation, "draw", lambda network, features, normal, inside, needed: (
         torch.ones(*inside.shape[2:], 3), torch.zeros(inside.shape[2:])))
     assert validation.validation_error(lesson, state) == pytest.approx(np.mean(nobody), rel=1e-6)
 
