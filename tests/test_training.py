@@ -28,7 +28,15 @@ from pipelines.renderers.places import ENDS, place_names, places_of, posed_joint
 from pipelines.training import loop, validation
 from pipelines.training import state as states
 from pipelines.training import step as steps
-from pipelines.training.dataset import CroppedFrame, Memory, PersonFrames, clean_plate, cut_window, draw_batch
+from pipelines.training.dataset import (
+    CroppedFrame,
+    Memory,
+    PersonFrames,
+    clean_plate,
+    cut_window,
+    draw_batch,
+    turn_window,
+)
 from pipelines.training.features import SqueezeFeatures
 from pipelines.training.losses import (
     blend,
@@ -142,6 +150,34 @@ def test_a_window_at_scale_one_is_a_cut_of_every_array() -> None:
         np.testing.assert_array_equal(getattr(window, name), getattr(frame, name)[5:37, 7:23])
     np.testing.assert_array_equal(window.joints, frame.joints - np.float32([7, 5, 0]))
     assert window.index == frame.index and window.corner == (107, 205)
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_a_turned_window_keeps_pictures_maps_and_joints_together(quarters: int) -> None:
+    rng = np.random.default_rng(0)
+    alpha = np.zeros((6, 4), np.uint8)
+    alpha[1, 3] = 255
+    maps = {"uv": rng.integers(0, 9, (6, 4, 2)).astype(np.uint16),
+            "normal": rng.integers(0, 9, (6, 4, 3)).astype(np.int8)}
+    window = CroppedFrame(np.repeat(alpha[..., None], 3, 2), alpha, np.repeat(alpha[..., None], 3, 2), **maps,
+                          inside=alpha // 255, joints=np.array([[3.5, 1.5, 0.25]], np.float32), index=7, corner=(0, 0))
+    found = turn_window(window, quarters)
+    row, column = np.argwhere(found.alpha)[0]
+    assert found.alpha.shape == ((4, 6) if quarters % 2 else (6, 4))
+    assert np.allclose(found.joints, [[column + 0.5, row + 0.5, 0.25]])
+    assert (found.uv[row, column] == window.uv[1, 3]).all() and (found.normal[row, column] == window.normal[1, 3]).all()
+    assert found.image[row, column, 0] == found.background[row, column, 0] == 255 and found.inside[row, column] == 1
+
+
+def test_turned_windows_fill_the_batch_and_leave_the_others_as_they_were(person: dict[str, Path],
+                                                                        tmp_path: Path) -> None:
+    lesson, _ = lesson_and_state(person, tmp_path / "job")
+    frames = [lesson.pupils["ada"].frames[k] for k in (3, 4, 5, 6)]
+    plain, some, all_of_them = (draw_batch(frames, dataclasses.replace(lesson.recipe, turned_share=share),
+                                           np.random.default_rng(1), 8) for share in (0.0, 0.5, 1.0))
+    assert plain.image.shape == some.image.shape == all_of_them.image.shape
+    again = draw_batch(frames, dataclasses.replace(lesson.recipe, turned_share=0.0), np.random.default_rng(1), 8)
+    assert torch.equal(plain.image, again.image) and not torch.equal(plain.image, all_of_them.image)
 
 
 def test_beyond_the_frame_a_window_is_empty() -> None:

@@ -122,10 +122,14 @@ def draw_batch(frames: Sequence[CroppedFrame], recipe: Recipe, rng: np.random.Ge
              picture and of the same scale, are the first half of the batch
     """
     size = window_size(frames, recipe, multiple)
-    drawn = [window_about(frame, recipe, rng, size) for frame in frames]
-    windows = [cut_window(frame, window, size) for frame, window in zip(frames, drawn)]
-    earlier = [cut_window(frame, _shifted(window, of, frame), size) for frame, window, of in zip(before, drawn, frames)]
-    return to_batch([*earlier, *windows], recipe.face_weight)
+    turns = [int(rng.integers(1, 4)) if 0.0 < recipe.turned_share > rng.random() else 0 for _ in frames]
+    sizes = [size[::-1] if turn % 2 else size for turn in turns]
+    drawn = [window_about(frame, recipe, rng, own) for frame, own in zip(frames, sizes)]
+    windows = [cut_window(*each) for each in zip(frames, drawn, sizes)]
+    earlier = [cut_window(frame, _shifted(window, of, frame), own)
+               for frame, window, of, own in zip(before, drawn, frames, sizes)]
+    return to_batch([turn_window(window, turn) for window, turn in zip([*earlier, *windows], turns + turns)],
+                    recipe.face_weight)
 
 
 def window_size(frames: Sequence[CroppedFrame], recipe: Recipe, multiple: int) -> tuple[int, int]:
@@ -178,6 +182,21 @@ def cut_window(frame: CroppedFrame, window: tuple[int, int, int, int], size: tup
                         cut(frame.background, False, smooth), cut(frame.uv, True, nearest),
                         cut(frame.normal, True, nearest), cut(frame.inside, True, nearest), joints, frame.index,
                         (frame.corner[0] + left, frame.corner[1] + top))
+
+
+def turn_window(window: CroppedFrame, quarters: int) -> CroppedFrame:
+    """A window turned in its plane, by so many quarters to the left: limbs point where they never did in the recording.
+
+    Normals keep their values, since the light does not turn with the picture. `corner` then says nothing.
+    """
+    if quarters == 0:
+        return window
+    joints = window.joints.copy()
+    for turn in range(quarters):
+        side = window.alpha.shape[1 - turn % 2]
+        joints[:, 0], joints[:, 1] = joints[:, 1].copy(), side - joints[:, 0]
+    pictures = (window.image, window.alpha, window.background, window.uv, window.normal, window.inside)
+    return CroppedFrame(*(np.rot90(x, quarters) for x in pictures), joints, window.index, window.corner)
 
 
 def to_batch(windows: Sequence[CroppedFrame], face_weight: float) -> Batch:
