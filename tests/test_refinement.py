@@ -23,6 +23,7 @@ from pipelines.geometry.cameras import camera_for_maps, camera_from_fov, project
 from pipelines.geometry.rotations import rotation_from_vector
 from pipelines.media.recording import Recording
 from pipelines.rasterizers.cpu import surface_maps
+from pipelines.renderers.places import captured_joints
 from pipelines.renderers.texture import chart_of
 from pipelines.training import loop, step
 from pipelines.training.refinement import Corrections, Refinement, begin_refinement, nearness, texel_corners
@@ -361,6 +362,21 @@ def test_the_first_refined_step_sees_the_maps_as_they_are(
         people: dict[str, dict[str, Path]], tmp_path: Path) -> None:
     told = [walk(*refined(people["true"], tmp_path / str(start), refine_from=start), 1) for start in (0, 100)]
     assert told[0] == told[1]
+
+
+def test_a_correction_moves_the_same_texels_in_a_scaled_and_in_a_turned_window() -> None:
+    body = fitted()
+    made = Refinement.__new__(Refinement)
+    made.corners, made.bary = (torch.from_numpy(x) for x in texel_corners(load_body(), 256))
+    joints = torch.from_numpy(captured_joints(body.fit, body.camera, body.projection)(FRAME))
+    offset = torch.from_numpy(np.random.default_rng(0).normal(size=COUNT)).float()
+    plain = made._texel_px(body, offset, FRAME, joints)
+    scaled = made._texel_px(body, offset, FRAME, joints * torch.tensor([1.5, 1.5, 1.0]) - 20.0)
+    left = torch.stack([joints[:, 1], 300.0 - joints[:, 0], joints[:, 2]], 1)
+    turned = made._texel_px(body, offset, FRAME, left)
+    assert torch.allclose(scaled, 1.5 * plain, atol=1e-3)
+    assert torch.allclose(turned, torch.stack([plain[..., 1], -plain[..., 0]], -1), atol=1e-3)
+    assert float(plain.abs().max()) > 1.0
 
 
 def test_what_was_learned_is_told_and_put_into_a_fit(people: dict[str, dict[str, Path]], tmp_path: Path) -> None:

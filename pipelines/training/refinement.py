@@ -82,10 +82,11 @@ class Refinement:
         return batch._replace(grid=grid, normal=normal, inside=inside), offsets
 
     def _texel_px(self, body: FittedBody, offset: torch.Tensor, frame: int, joints: torch.Tensor) -> torch.Tensor:
-        """(S, S, 2) window pixels that texels move by; the window's scale is told by where it has the joints (J, 3)."""
+        """(S, S, 2) window pixels that texels move by; where it has the joints (J, 3) tells its scale and turn."""
         captured = captured_joints(body.fit, body.camera, body.projection)(frame)[:, :2]
-        scale = np.ptp(joints[:, :2].cpu().numpy(), axis=0) / np.maximum(np.ptp(captured, axis=0), 1e-3)
-        vertex_px = torch.from_numpy(leverage(body, frame) * scale[:, None]).to(offset) @ offset
+        placed = joints[:, :2].cpu().numpy()
+        linear = np.linalg.lstsq(captured - captured.mean(0), placed - placed.mean(0), rcond=None)[0].T
+        vertex_px = torch.from_numpy(linear @ leverage(body, frame)).to(offset) @ offset
         return texel_displacement(vertex_px, self.corners, self.bary)
 
     def learn(self, person: str, index: torch.Tensor, gradient: torch.Tensor, factor: float) -> None:
