@@ -20,6 +20,7 @@ from pipelines.renderers.openvino import Answer
 from pipelines.renderers.past import example_of_needed, needed_by
 from pipelines.renderers.places import place_names
 from pipelines.renderers.texture import (
+    TEXTURE_SIZE,
     chart_of,
     flat_texture,
     perturb_grid,
@@ -55,7 +56,8 @@ def needed(renderer: torch.nn.Module, height: int, width: int) -> tuple[Needed, 
     rgb, alpha = (torch.rand(1, channels, height, width, generator=generator) for channels in (3, 1))
     past = Past(rgb, alpha, *inputs(height, width), known=torch.ones(1, 1, 1, 1))
     joints = torch.rand(1, JOINTS, 3, generator=generator) * torch.tensor([width, height, 0.5])
-    found = needed_by(renderer, inputs(height, width), torch.rand(4, 64, 64, generator=generator), joints, past)
+    texture = torch.rand(4, TEXTURE_SIZE, TEXTURE_SIZE, generator=generator)
+    found = needed_by(renderer, inputs(height, width), texture, joints, past)
     return (found,) if found else ()
 
 
@@ -161,7 +163,8 @@ def test_engines_other_than_torch_refuse_a_renderer_with_needs(renderer: torch.n
         with pytest.raises(AnrError, match=f"--engine {name} does not run the renderer") as caught:
             engine_for(name, renderer, torch.device("cpu"), 4)
         assert "Leave --engine away" in caught.value.hint
-    rgb, alpha = engine_for("torch", renderer.eval(), torch.device("cpu"), 4)(*inputs(30, 20), *needed(renderer, 30, 20))
+    answer = engine_for("torch", renderer.eval(), torch.device("cpu"), 4)
+    rgb, alpha = answer(*inputs(30, 20), *needed(renderer, 30, 20))
     assert rgb.shape == (30, 20, 3) and alpha.shape == (30, 20)
 
 

@@ -14,7 +14,7 @@ from training_helpers import TINY, lesson_and_state, make_person, trained, turne
 
 from pipelines import evaluate, render, train, tryon
 from pipelines.body.model import load_body, pose_body
-from pipelines.body.surface import chart_map
+from pipelines.body.surface import chart_map, face_charts, face_map
 from pipelines.core.errors import AnrError
 from pipelines.core.mapcache import read_maps
 from pipelines.core.split import split_frames
@@ -29,7 +29,16 @@ from pipelines.renderers.past import Recall, needed_by
 from pipelines.renderers.places import place_names, posed_joints
 from pipelines.renderers.replay import ROLL_IN, Replay, joints_of
 from pipelines.renderers.texture import chart_of, sample_texture
-from pipelines.renderers.tna import BONE_PX, bone_maps, bones_of, rooms_of, sampled
+from pipelines.renderers.tna import (
+    BONE_M,
+    bone_lengths,
+    bone_maps,
+    bones_of,
+    part_texels,
+    pixels_per_metre,
+    rooms_of,
+    sampled,
+)
 from pipelines.renderers.v2v import body_flow, warped
 from pipelines.training import loop
 from pipelines.training import step as steps
@@ -67,14 +76,34 @@ def no_weights_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 # ---- bones, parts and their textures --------------------------------------------------------------------------------
 
 def test_a_bones_map_is_one_on_it_falls_off_beside_it_and_carries_its_depth() -> None:
-    joints = torch.tensor([[[10.5, 20.5, 0.0], [30.5, 20.5, 0.4]]])
-    near, deep = bone_maps(joints, torch.tensor([[0, 1]]), torch.Size((48, 64)))[0]
+    joints, bone = torch.tensor([[[10.5, 20.5, 0.0], [30.5, 20.5, 0.4]]]), torch.tensor([[0, 1]])
+    length = torch.tensor([(0.4**2 + 0.2**2) ** 0.5])           # 20 pixels across are 0.2 m: a pixel is 1 cm
+    near, deep = bone_maps(joints, bone, length, torch.Size((48, 64)))[0]
     assert near.shape == (48, 64)
     torch.testing.assert_close(near[20, 10:31], torch.ones(21), atol=2e-3, rtol=0)
     torch.testing.assert_close(deep[20, 10:31], torch.linspace(0, 0.4, 21), atol=2e-3, rtol=0)
-    assert near[32, 20].item() == pytest.approx(np.exp(-12 / BONE_PX), abs=1e-3)
-    assert near[20, 42].item() == pytest.approx(np.exp(-12 / BONE_PX), abs=1e-3)       # beyond the end, its distance
-    assert near[36, 42].item() == pytest.approx(np.exp(-20 / BONE_PX), abs=1e-3)       # 3, 4, 5
+    assert near[32, 20].item() == pytest.approx(np.exp(-0.12 / BONE_M), abs=1e-3)
+    assert near[20, 42].item() == pytest.approx(np.exp(-0.12 / BONE_M), abs=1e-3)      # beyond the end, its distance
+    assert near[36, 42].item() == pytest.approx(np.exp(-0.20 / BONE_M), abs=1e-3)      # 3, 4, 5
+
+
+def test_bone_maps_of_a_larger_picture_are_the_same_maps_larger() -> None:
+    body = load_body()
+    fit_joints = torch.rand(1, len(place_names(body)), 3, generator=torch.Generator().manual_seed(0))
+    joints = fit_joints * torch.tensor([30.0, 60.0, 0.5])
+    bones, lengths = torch.tensor(bones_of(body)), torch.tensor(bone_lengths(body))
+    small = bone_maps(joints, bones, lengths, torch.Size((60, 30)))
+    large = bone_maps(joints * torch.tensor([5.0, 5.0, 1.0]), bones, lengths, torch.Size((300, 150)))
+    torch.testing.assert_close(large[..., 2::5, 2::5], small, atol=2e-3, rtol=0)
+
+
+def test_a_metre_at_the_person_is_as_many_pixels_as_the_camera_says() -> None:
+    body, camera = load_body(), camera_from_fov(256, 256, 40.0)
+    betas = np.zeros(body.shape_dirs.shape[0])
+    for angle in (0.0, 0.7, 1.6, 3.0):
+        joints = torch.from_numpy(posed_joints(betas, turned(body, angle), camera, "weak"))[None]
+        found = pixels_per_metre(joints, torch.tensor(bones_of(body)), torch.tensor(bone_lengths(body)))
+        assert float(found) == pytest.approx(camera.K[0, 0] / 3.0, rel=0.05)           # it stands 3 m away
 
 
 def test_bones_join_the_whole_body_and_both_sides_alike() -> None:
@@ -95,15 +124,42 @@ def test_every_texel_of_the_body_lies_in_the_room_of_its_part() -> None:
     assert len(rooms) == 23 and ((place > room[:, :2]) & (place < room[:, 2:])).all()
 
 
-def test_each_part_reads_its_own_place_of_the_texture() -> None:
-    texture = torch.rand(3, 16, 16)
-    grid = torch.rand(2, 5, 4, 6, 2) * 2 - 1
-    found = sampled(texture, grid)
+def test_each_part_reads_its_own_texture_by_its_own_coordinates() -> None:
+    parts, share = torch.rand(5, 3, 16, 12), torch.rand(2, 5, 4, 6, 2)
+    sizes = torch.tensor([[12.0, 16.0], [12.0, 16.0], [12.0, 16.0], [6.0, 9.0], [12.0, 16.0]])
+    found = sampled(parts, share, sizes)
     assert found.shape == (2, 3, 5, 4, 6)
-    for row in range(2):
-        alone = torch.nn.functional.grid_sample(texture[None], grid[row, 3][None], align_corners=False,
-                                                padding_mode="border")
-        torch.testing.assert_close(found[row, :, 3], alone[0])
+    for row, part in ((0, 3), (1, 3), (1, 0)):
+        x, y = ((share[row, part, ..., axis] * sizes[part, axis] - 0.5).clamp_min(0) for axis in (0, 1))
+        left, top = x.floor().long(), y.floor().long()
+        u, v = x - left, y - top
+        right, below = (left + 1).clamp_max(11), (top + 1).clamp_max(15)
+        texture = parts[part]
+        wanted = ((1 - v) * ((1 - u) * texture[:, top, left] + u * texture[:, top, right])
+                  + v * ((1 - u) * texture[:, below, left] + u * texture[:, below, right]))
+        torch.testing.assert_close(found[row, :, part], wanted)
+
+
+def test_a_parts_texture_is_its_chart_and_around_it_the_nearest_texel_of_that() -> None:
+    """Beside a slow reference; no corner of a rectangle has a colour of its own, or another part's."""
+    body = load_body()
+    parts, rooms = part_texels(body), ((np.array(rooms_of(body)) + 1) * 128).round().astype(int)
+    drawn = face_map(body, dilated=False)
+    charts = np.where(drawn >= 0, face_charts(body)[drawn], -1)
+    rng = np.random.default_rng(0)
+    assert {int(charts.ravel()[np.unique(parts[k])].min()) for k in range(23)} == set(range(23))
+    for k, (left, top, right, bottom) in enumerate(rooms):
+        assert (charts.ravel()[parts[k]] == k).all()
+        here = np.arange(top, bottom)[:, None] * 256 + np.arange(left, right)
+        own = charts[top:bottom, left:right] == k
+        part = parts[k, :bottom - top, :right - left]
+        np.testing.assert_array_equal(part[own], here[own])
+        places = np.argwhere(charts == k)
+        rows, columns = np.nonzero(~own)
+        for i in rng.integers(len(rows), size=20):
+            place = np.array([rows[i] + top, columns[i] + left])
+            taken = np.array(divmod(part[rows[i], columns[i]], 256))
+            assert ((taken - place) ** 2).sum() == ((places - place) ** 2).sum(1).min()
 
 
 def test_assignments_of_one_draw_exactly_one_parts_texture_and_the_mask_is_what_is_no_background() -> None:
@@ -119,8 +175,9 @@ def test_assignments_of_one_draw_exactly_one_parts_texture_and_the_mask_is_what_
     needed = needed_by(network, zeros(32), texture, joints)
     predicted = network(*zeros(32), needed)
     room = np.array(rooms_of(body)[4])
-    middle = torch.tensor((room[:2] + room[2:]) / 2).float().view(1, 1, 1, 1, 2)
-    torch.testing.assert_close(predicted.rgb, sampled(texture, middle)[:, :, 0].expand(1, 3, 32, 32), atol=1e-4, rtol=0)
+    middle = torch.tensor((room[:2] + room[2:]) / 2).float().view(1, 1, 1, 2)
+    colour = sample_texture(texture, middle, torch.ones(1, 1, 1, 1))            # the middle of the chart's rectangle
+    torch.testing.assert_close(predicted.rgb, colour.expand(1, 3, 32, 32), atol=1e-4, rtol=0)
     assert bool((predicted.mask_logit > 40).all())
     network.stage.head.bias.data[0] = 100.0
     assert bool((network(*zeros(32), needed).mask_logit < -40).all())
