@@ -118,11 +118,11 @@ def test_without_a_mask_loss_the_predicted_mask_vanishes_unless_the_matte_takes_
 
 def test_changes_of_a_recipe_are_the_same_however_they_were_typed() -> None:
     base = PRESETS["draft"]
-    words = ("grid_noise=0.02", "split=no", "widths=8,16,24", "scale=0.5,1.25", "extractor=none")
+    words = ("grid_noise=0.02", "split=yes", "widths=8,16,24", "scale=0.5,1.25", "extractor=none")
     wanted = dataclasses.replace(base, **parsed_changes(words))
     assert dataclasses.replace(base, **parsed_changes(typed_changes(base, wanted))) == wanted
     assert typed_changes(base, wanted) == typed_changes(base, dataclasses.replace(base, **parsed_changes(words[::-1])))
-    assert typed_changes(base, dataclasses.replace(base, split=True)) == ()
+    assert typed_changes(base, dataclasses.replace(base, split=base.split)) == ()
 
 
 def test_the_docs_say_how_every_row_is_trained() -> None:

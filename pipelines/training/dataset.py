@@ -195,8 +195,9 @@ def turn_window(window: CroppedFrame, quarters: int) -> CroppedFrame:
     for turn in range(quarters):
         side = window.alpha.shape[1 - turn % 2]
         joints[:, 0], joints[:, 1] = joints[:, 1].copy(), side - joints[:, 0]
-    pictures = (window.image, window.alpha, window.background, window.uv, window.normal, window.inside)
-    return CroppedFrame(*(np.rot90(x, quarters) for x in pictures), joints, window.index, window.corner)
+    image, alpha, background, uv, normal, inside = (np.rot90(x, quarters) for x in (
+        window.image, window.alpha, window.background, window.uv, window.normal, window.inside))
+    return CroppedFrame(image, alpha, background, uv, normal, inside, joints, window.index, window.corner)
 
 
 def to_batch(windows: Sequence[CroppedFrame], face_weight: float) -> Batch:

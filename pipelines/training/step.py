@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -105,36 +106,29 @@ def on_keyframe(step: int, ratio: float) -> bool:
     return math.ceil((step + 1) * share - 1e-9) > math.ceil(step * share - 1e-9)
 
 
+class Drawn(NamedTuple):
+    """What the network made of a batch."""
+
+    predicted: Prediction
+    blended: torch.Tensor               # (B, 3, H, W) I'
+    maps: torch.Tensor | None           # (B, C, H, W) what the critic sees beside the picture
+
+
 def take_step(lesson: Lesson, state: State, person: str, teaches_texture: bool, batch: Batch) -> dict[str, float]:
     """One step of Eq. 9 (network alone) or Eq. 10 (texture and network), then one of the critic; the loss terms."""
     recipe = lesson.recipe
     faces = face_boxes(batch.face, FACE_PIXELS) if recipe.face_feature > 0 else []
     batch = Batch(*(x.to(lesson.device) for x in batch))
     teaches_texture = teaches_texture and person in state.texture_optimisers
-    stored = state.textures[person] if teaches_texture else state.textures[person].detach()
-    noise = torch.Generator().manual_seed((lesson.seed << 32) + state.images)
-    refinement, offsets = state.refinement, None
-    if refinement and state.images >= recipe.refine_from:
-        batch, offsets = refinement.moved(person, batch)
-
-    grid = perturb_grid(batch.grid, recipe.grid_noise, noise, lesson.charts)
-    texture = flat_texture(stored, recipe.texture_levels)
-    features = sample_texture(texture, grid, batch.inside)
+    critic = state.critic if state.images >= recipe.critic_from else None
+    offsets = None
+    if state.refinement and state.images >= recipe.refine_from:
+        batch, offsets = state.refinement.moved(person, batch)
+    drawn = _drawn(lesson, state, person, teaches_texture, batch)
     with half_precision(lesson.device):
-        predicted = predict(state.renderer, features, texture, batch)
-        blended = blend(predicted.mask_logit.sigmoid(), predicted.rgb, batch.background)
-        terms = loss_terms(predicted, blended, batch, recipe, lesson.extractor)
-        terms.update(own_terms(state.renderer, predicted, batch, recipe, state.images))
-        if "feature" in terms:
-            terms["feature"] = terms["feature"] * min(1.0, state.images / max(1, recipe.feature_warm_up))
-        if lesson.extractor is not None and any(faces):
-            terms["face"] = recipe.face_feature * feature_loss(lesson.extractor, enlarged(blended, faces),
-                                                               enlarged(batch.image, faces))
-        maps = torch.cat([features, batch.normal, batch.inside], 1).detach() if recipe.critic_sees_maps else None
-        critic = state.critic if state.images >= recipe.critic_from else None
+        terms = _terms(lesson, state, drawn, batch, faces)
         if critic:
-            terms.update(adversarial_terms(critic, blended, batch.image, maps, state.images, recipe))
-    total = torch.stack(list(terms.values())).sum()
+            terms.update(adversarial_terms(critic, drawn.blended, batch.image, drawn.maps, state.images, recipe))
     check_finite(terms, state.images)
 
     learning: list[tuple[torch.optim.Optimizer, float]] = [(state.network_optimiser, recipe.learning_rate)]
@@ -142,30 +136,60 @@ def take_step(lesson: Lesson, state: State, person: str, teaches_texture: bool, 
         learning.append((state.texture_optimisers[person], recipe.texture_learning_rate))
     for optimiser, _ in learning:
         optimiser.zero_grad(set_to_none=True)
-    total.backward()
-    norm = nn.utils.clip_grad_norm_(state.renderer.parameters(), recipe.clip_norm)
-    check_finite({"gradient of the": norm}, state.images)
-    if teaches_texture:
-        gradient = state.textures[person].grad
-        check_finite({"gradient of the texture's": torch.zeros(()) if gradient is None else gradient.sum()},
-                     state.images)
+    torch.stack(list(terms.values())).sum().backward()
     pull = offsets.grad if offsets is not None else None        # None also where the network does not see the surface
-    if pull is not None:
-        check_finite({"gradient of the poses'": pull.sum()}, state.images)
-    factor = rate_factor(state.images, state.plan.images, recipe)
+    _check_gradients(state, recipe, state.textures[person].grad if teaches_texture else None, pull)
     critic_terms = {}
     if critic:                          # before anybody moves: an error leaves the state as it was
-        critic_terms = teach_critic(critic, blended.detach(), batch.image, maps, lesson, state.images)
+        critic_terms = teach_critic(critic, drawn.blended.detach(), batch.image, drawn.maps, lesson, state.images)
+    factor = rate_factor(state.images, state.plan.images, recipe)
     for optimiser, rate in learning:
         optimiser.param_groups[0]["lr"] = rate * factor
         optimiser.step()
     if critic:
         critic.optimiser.step()
-    if refinement and pull is not None:
-        refinement.learn(person, batch.index, pull, factor * refinement.warmth(state.images))
+    if state.refinement and pull is not None:
+        state.refinement.learn(person, batch.index, pull, factor * state.refinement.warmth(state.images))
     _follow(state, person, recipe)
     return {**{name: value.item() for name, value in terms.items()}, **critic_terms,
             "learning rate": recipe.learning_rate * factor}
+
+
+def _drawn(lesson: Lesson, state: State, person: str, teaches_texture: bool, batch: Batch) -> Drawn:
+    """The network's pictures, with noise on the sampling grid; a texture that does not learn is held."""
+    recipe = lesson.recipe
+    stored = state.textures[person] if teaches_texture else state.textures[person].detach()
+    noise = torch.Generator().manual_seed((lesson.seed << 32) + state.images)
+    grid = perturb_grid(batch.grid, recipe.grid_noise, noise, lesson.charts)
+    texture = flat_texture(stored, recipe.texture_levels)
+    features = sample_texture(texture, grid, batch.inside)
+    with half_precision(lesson.device):
+        predicted = predict(state.renderer, features, texture, batch)
+        blended = blend(predicted.mask_logit.sigmoid(), predicted.rgb, batch.background)
+        maps = torch.cat([features, batch.normal, batch.inside], 1).detach() if recipe.critic_sees_maps else None
+    return Drawn(predicted, blended, maps)
+
+
+def _terms(lesson: Lesson, state: State, drawn: Drawn, batch: Batch,
+           faces: Sequence[tuple[int, int, int, int] | None]) -> dict[str, torch.Tensor]:
+    """Every term but the critic's, weighted and warmed up."""
+    recipe = lesson.recipe
+    terms = loss_terms(drawn.predicted, drawn.blended, batch, recipe, lesson.extractor)
+    terms.update(own_terms(state.renderer, drawn.predicted, batch, recipe, state.images))
+    if "feature" in terms:
+        terms["feature"] = terms["feature"] * min(1.0, state.images / max(1, recipe.feature_warm_up))
+    if lesson.extractor is not None and any(faces):
+        terms["face"] = recipe.face_feature * feature_loss(lesson.extractor, enlarged(drawn.blended, faces),
+                                                           enlarged(batch.image, faces))
+    return terms
+
+
+def _check_gradients(state: State, recipe: Recipe, texture: torch.Tensor | None, pull: torch.Tensor | None) -> None:
+    """Clips the network's gradient; AnrError for one, of whatever learns, that is no number."""
+    norm = nn.utils.clip_grad_norm_(state.renderer.parameters(), recipe.clip_norm)
+    sums = {"gradient of the": norm, "gradient of the texture's": None if texture is None else texture.sum(),
+            "gradient of the poses'": None if pull is None else pull.sum()}
+    check_finite({name: value for name, value in sums.items() if value is not None}, state.images)
 
 
 def loss_terms(predicted: Prediction, blended: torch.Tensor, batch: Batch, recipe: Recipe,
