@@ -42,8 +42,8 @@ class TrainOptions:
     split_ratio: float | None = option(None, "Steps of the network alone to one on a keyframe; the preset's is 1.")
     network_frames: str = option("", "Which frames teach the network alone: others (than keyframes) or all.")
     stay_in_chart: bool | None = option(None, "Grid noise never moves a sample into another chart of the atlas.")
-    texture_start: str = option("", "What textures begin with: random (the paper's) or colours (the keyframes'); the preset's "
-                                          "when not given.")
+    texture_start: str = option("", "What textures begin with: random (the paper's) or colours (the keyframes'); the "
+                                    "preset's when not given.")
     patience: int | None = option(None, "Stop when so many looks in a row, 250 images apart, at frames set aside from "
                                         "training brought no gain; 0 = never.")
     changes: tuple[str, ...] = option((), "NAME=VALUE: any other number of the preset (docs/model.md lists them); may "
@@ -189,6 +189,6 @@ def _estimate(inputs: Mapping[str, Path], options: TrainOptions) -> float:
     return 15.0 + (minutes * 60.0 or (options.images or recipe.images) * SECONDS_PER_IMAGE.get(options.preset, 1.0))
 
 
-STAGE = Stage(name="train", version=4, doing="Training", Options=TrainOptions, run=run,
+STAGE = Stage(name="train", version=5, doing="Training", Options=TrainOptions, run=run,
               inputs=("capture", "fit", "raster", "matte", "keyframes"), resumable=True, estimate_s=_estimate,
               check=check)

@@ -74,8 +74,8 @@ def answered(study: Study, seed: int, choose: Callable[[Trial], str], **changed:
         trial = study.trials[names[showing.trial]]
         answers.append({"trial": names[showing.trial], "again": showing.again,
                         "order": [trial.clips[place] for place in showing.places], "chosen": choose(trial),
-                        "shown_ms": round(1000 * study.seconds), "answer_ms": 1500, "showings": 1, "restarts": 0, "dropped": 0,
-                        "by": "keyboard"})
+                        "shown_ms": round(1000 * study.seconds), "answer_ms": 1500, "showings": 1, "restarts": 0,
+                        "dropped": 0, "by": "keyboard"})
     began = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
     ended = began + timedelta(seconds=len(answers) * (study.seconds + 2))
     result = {"schema": 1, "study": study.study, "digest": study.page["digest"], "participant": f"{seed:016x}",
