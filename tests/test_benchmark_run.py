@@ -215,7 +215,7 @@ def test_avatars_are_named_after_all_that_decides_them() -> None:
               names(preset="standard"), names(changes=("grid_noise=0.02",)), names(changes=("grid_noise=0.03",))]
     assert len({*names(), *(name for found in others for name in found)}) == 8
     assert names(images=0, minutes=0.5) == {"bench-ada-ben-draft-0_5m-anr-s0"}
-    assert names(changes=("split=yes",)) == names() == names(people="ben,ada")
+    assert names(changes=("split=no",)) == names() == names(people="ben,ada")
 
 
 def test_dearer_methods_are_expected_to_take_longer() -> None:

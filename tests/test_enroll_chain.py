@@ -174,6 +174,7 @@ def test_wrong_usage_is_said_before_any_work(workspace: Workspace, runs: list[st
         (anrcli.train, {"finetune": "cleo"}, "The model 'main' does not know 'cleo'; it knows ada, ben"),
         (anrcli.train, {"finetune": "ada", "preset": "paper"}, "--preset cannot be changed"),
         (anrcli.train, {"to": "other"}, "--to names the model that --finetune makes"),
+        (anrcli.train, {"rehearse": 0.3}, "--rehearse is for --finetune"),
     ]
     for command, options, message in wrong:
         with pytest.raises(AnrError, match=message):

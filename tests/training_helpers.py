@@ -26,7 +26,8 @@ from pipelines.training.recipe import PRESETS
 
 FRAMES, SIZE = 26, 64
 TINY = dataclasses.replace(PRESETS["draft"], minutes=0.0, unshuffle=2, widths=(8, 12), latent_channels=5,
-                           window=(48, 32), batch=2, images=12, warm_up=2, critic_width=4, split=True, turned_share=0.0)
+                           window=(48, 32), batch=2, images=12, warm_up=2, critic_width=4,
+                           split=True, turned_share=0.0, texture_start="random")
 
 
 def make_person(root: Path) -> dict[str, Path]:

@@ -86,6 +86,9 @@ def train(workspace: Workspace, progress: Progress, **typed: Any) -> Report:
         if typed.pop("to", ""):
             raise UsageError("--to names the model that --finetune makes.",
                              hint="A model trained from the start is named by --avatar.")
+        if "rehearse" in typed:
+            raise UsageError("--rehearse is for --finetune: a model trained from the start sees everybody anyway.",
+                             hint="Leave it away, or add --finetune PERSON.")
         return _TRAIN.call(workspace, progress, **typed)
     meant = {each.name for each in fields(STAGES["finetune"].Options)} | {"to", "fresh"}
     foreign = sorted(set(typed) - (meant - {"person"}))
@@ -101,7 +104,8 @@ def to_parameter(name: str) -> Parameter:
 
 
 _TRAIN = next(command for command in STAGE_COMMANDS if command.name == "train")
-TRAIN = replace(_TRAIN, parameters=(*_TRAIN.parameters, FINETUNE, to_parameter("finetune")), call=train)
+REHEARSE = next(each for each in parameters_of(STAGES["finetune"].Options) if each.name == "rehearse")
+TRAIN = replace(_TRAIN, parameters=(*_TRAIN.parameters, FINETUNE, REHEARSE, to_parameter("finetune")), call=train)
 ENROLL = Command("enroll", "Adds a new person to a trained model by learning only their texture.",
                  (*parameters_of(STAGES["enroll"].Options), to_parameter("enroll"), FRESH), enroll)
 EDIT = Command("edit", "Shows what you paint on a person's texture: first --export, then --texture FILE.",
