@@ -75,6 +75,6 @@ def _estimate_s(inputs: Mapping[str, Path], options: RenderOptions) -> float:
     return seconds_expected(options, person["frames"], person["camera"]["height"], person["camera"]["width"])
 
 
-STAGE = Stage(name="render", version=3, doing="Rendering", Options=RenderOptions, run=run, inputs=("train",),
+STAGE = Stage(name="render", version=4, doing="Rendering", Options=RenderOptions, run=run, inputs=("train",),
               folder_name="renders", keeps_options=False, deliver=deliver, estimate_s=_estimate_s,
               check=_refuse)

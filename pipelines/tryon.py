@@ -107,6 +107,6 @@ def _estimate_s(inputs: Mapping[str, Path], options: TryonOptions) -> float:
     return seconds_expected(options, person["frames"], person["camera"]["height"], person["camera"]["width"])
 
 
-STAGE = Stage(name="tryon", version=3, doing="Trying on", Options=TryonOptions, run=run, inputs=("train",),
+STAGE = Stage(name="tryon", version=4, doing="Trying on", Options=TryonOptions, run=run, inputs=("train",),
               folder_name="renders", keeps_options=False, deliver=deliver, estimate_s=_estimate_s,
               check=refuse)

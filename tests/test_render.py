@@ -23,7 +23,15 @@ from pipelines.motion.retarget import retarget
 from pipelines.playback.delivery import deliver
 from pipelines.playback.framing import picture_size
 from pipelines.playback.shots import orbit, perform
-from pipelines.renderers.picture import cut_out, foreground, over_captured, over_other, to_linear, to_srgb
+from pipelines.renderers.picture import (
+    cut_out,
+    foreground,
+    over_captured,
+    over_other,
+    to_linear,
+    to_srgb,
+    without_haze,
+)
 
 
 @pytest.fixture(scope="module")
@@ -277,3 +285,22 @@ def test_the_old_background_does_not_shine_at_the_border() -> None:
     assert np.abs(mixed[soft] - red).max() > 0.5
     cut = cut_out(40, 40, mixed, alpha, (0, 0, 40, 40))
     assert cut[20, 0].tolist() == [0, 0, 0, 0] and cut[20, 20, 3] == 255
+
+
+def test_dark_clothes_that_are_a_little_transparent_stay_dark_before_white() -> None:
+    alpha = np.zeros((40, 40), np.float32)
+    alpha[8:32, 8:32] = 0.85
+    rgb = np.full((40, 40, 3), 0.05, np.float32)
+    seen = over_other(np.full((40, 40, 3), 255, np.uint8), rgb, alpha, (0, 0, 40, 40))
+    assert seen[12:28, 12:28].max() < 20 and cut_out(40, 40, rgb, alpha, (0, 0, 40, 40))[20, 20, 3] == 255
+    assert seen[8, 20, 0] > 60 and (seen[:8] == 255).all()          # the border is what it was
+
+
+def test_soft_borders_and_thin_things_keep_their_alpha() -> None:
+    ramp = np.tile(np.linspace(0.0, 1.0, 41, dtype=np.float32), (9, 1))
+    soft = without_haze(ramp)[4]
+    plain = np.clip((ramp[4] - 0.03) / 0.94, 0.0, 1.0)
+    assert np.allclose(soft[:17], plain[:17]) and (np.diff(soft) >= -1e-6).all()
+    strand = np.zeros((15, 15), np.float32)
+    strand[:, 7] = 0.9
+    assert np.allclose(without_haze(strand)[:, 7], (0.9 - 0.03) / 0.94)
