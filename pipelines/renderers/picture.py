@@ -7,7 +7,7 @@ import numpy as np
 HAZE = 0.03                             # what the network leaves in empty places and takes from full ones
 SOLID = 0.9                             # from this alpha on a pixel shows the person alone
 INNER_PX = 2                            # within the person, nothing so near has much less than full alpha:
-INNER = (0.4, 0.6)                      # ... not yet with the first, surely with the second
+INNER = (0.5, 0.7)                      # ... not yet with the first, surely with the second
 BLEED_PX = 3.0                          # how far a solid pixel's colour reaches into the soft border
 BEYOND_PX = 4                           # how far colours go on beyond the person in a picture with alpha
 
