@@ -15,6 +15,7 @@ from pipelines.core.stage import Job, Outcome, Stage
 from pipelines.core.storage import read_json, write_json
 
 if TYPE_CHECKING:
+    from pipelines.metrics.pairs import Box, Measures
     from pipelines.renderers.avatar import Avatar
     from pipelines.renderers.replay import Replay
 
@@ -22,7 +23,6 @@ GREY = 0.5
 MARGIN = 0.05                           # of the matte's height, around the person crop
 HEAD_MARGIN = 0.15                      # of the head's height, around the face crop
 FACE_PIXELS = 60                        # fewer visible pixels of the face are no face
-LEAST_SIDE = 48                         # pixels of a crop; LPIPS needs 32
 SHEET_FRAMES, SHEET_COLUMNS = 6, 9      # frames of each person; pictures in a row, three for each frame
 FACE_SHOWN_PX = 180                     # how tall faces are shown
 TEMPORAL_PAIRS = 12                     # pairs of consecutive frames of each person
@@ -30,10 +30,6 @@ METRICS = ("psnr", "ssim", "lpips", "flip")
 MASK = ("mask_iou", "blank_psnr")
 TEMPORAL = ("temporal_error", "temporal_change", "temporal_truth")
 CROPS = {"": "person crop", "face_": "face crop", "frame_": "whole frame"}
-PSNR_CEILING_DB = 99.0                  # equal pictures have an infinite PSNR, which JSON cannot say
-
-Measures = dict[str, Callable[[np.ndarray, np.ndarray], float]]
-Box = tuple[int, int, int, int]         # x0, y0, x1, y1
 
 
 @dataclass(frozen=True)
@@ -67,13 +63,14 @@ class View:
 def run(job: Job) -> Outcome:
     from pipelines.media.images import write_image
     from pipelines.media.sheets import fit_height, tile
+    from pipelines.metrics.pairs import measures_for
     from pipelines.renderers.avatar import load_avatar
 
     options: EvalOptions = job.options
     avatar = load_avatar(job.inputs["train"], options.device)
     held_out = read_json(job.inputs["train"] / "split.json")["held_out"]
     people = [avatar.person(options.person).name] if options.person else sorted(avatar.people)
-    measures, inception = _measures(job), _inception(job)
+    measures, inception = measures_for(options.weights, job.progress), _inception(job)
     scores: dict[str, dict[str, float]] = {}
     looked: dict[str, list[int]] = {}
     sheet: list[np.ndarray] = []
@@ -179,14 +176,11 @@ def head_box(seen: View) -> Box | None:
 
 
 def _box(shown: np.ndarray, margin: float, least: int) -> Box:
-    ys, xs = np.nonzero(shown)
-    border = max(least, round(margin * (np.ptp(ys) + 1)))
-    sides = []
-    for low, high, whole in ((xs.min(), xs.max() + 1, shown.shape[1]), (ys.min(), ys.max() + 1, shown.shape[0])):
-        wanted = max(int(high - low) + 2 * border, LEAST_SIDE)
-        start = min(max(0, int(low + high - wanted) // 2), max(0, whole - wanted))
-        sides.append((start, min(whole, start + wanted)))
-    return sides[0][0], sides[1][0], sides[0][1], sides[1][1]
+    """With a margin in heights of what is shown, `least` pixels or more."""
+    from pipelines.metrics.pairs import box_around
+
+    rows = np.flatnonzero(shown.any(1))
+    return box_around(shown, max(least, round(margin * (np.ptp(rows) + 1))))
 
 
 def _cut(seen: View, box: Box) -> tuple[np.ndarray, np.ndarray]:
@@ -251,24 +245,6 @@ def _plate(avatar: Avatar, person: str) -> np.ndarray:
     from pipelines.media.images import read_image
 
     return read_image(avatar.person(person).background).astype(np.float32) / 255.0
-
-
-def _measures(job: Job) -> Measures:
-    """The metrics that can be computed here; a missing one is said with its remedy."""
-    from pipelines.metrics.flip import flip
-    from pipelines.metrics.lpips import load_lpips
-    from pipelines.metrics.psnr import psnr
-    from pipelines.metrics.ssim import ssim
-    from pipelines.metrics.weights import fetch_weights, find_weights, remedy
-
-    found: Measures = {"psnr": lambda a, b: min(psnr(a, b), PSNR_CEILING_DB), "ssim": ssim}
-    backbone = find_weights("squeezenet1_1", job.options.weights or None) or fetch_weights("squeezenet1_1")
-    if backbone is None:
-        job.progress.warn("No LPIPS: SqueezeNet's weights are not here. " + remedy("squeezenet1_1"))
-    else:
-        found["lpips"] = load_lpips(backbone)
-    found["flip"] = flip
-    return found
 
 
 def _inception(job: Job) -> tuple[str, Callable[[np.ndarray], np.ndarray]] | None:

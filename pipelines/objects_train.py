@@ -149,7 +149,8 @@ def _examine(job: Job, views: Sequence[PosedPicture]) -> dict[str, float]:
     """Figures on the held-out views; writes eval.json and sheet.jpg."""
     from pipelines.core.storage import read_json
     from pipelines.media.images import write_image
-    from pipelines.rigid.examination import examine, measures_for
+    from pipelines.metrics.pairs import measures_for
+    from pipelines.rigid.examination import examine
     from pipelines.rigid.model import load_object
 
     held_out = read_json(job.folder / "split.json")["held_out"]

@@ -15,6 +15,7 @@ from pipelines.core.records import SurfaceMaps
 from pipelines.core.stage import Job, Outcome, Progress
 from pipelines.media.images import read_image
 from pipelines.media.recording import Recording
+from pipelines.metrics.pairs import PSNR_CEILING_DB
 from pipelines.renderers.avatar import load_avatar
 from pipelines.training import loop
 from pipelines.training.recipe import PRESETS
@@ -108,7 +109,7 @@ def test_a_rendering_equal_to_the_truth_is_perfect_everywhere(person: dict[str, 
     monkeypatch.setattr(evaluate, "_inception", lambda _: ("inception_fid", lambda picture: picture.mean((0, 1))))
     figures = examined(tmp_path / "eval", avatar_folder, person, frames=3).figures
     for crop in ("", "frame_"):
-        assert figures[crop + "psnr"] == evaluate.PSNR_CEILING_DB and figures[crop + "ssim"] == pytest.approx(1.0)
+        assert figures[crop + "psnr"] == PSNR_CEILING_DB and figures[crop + "ssim"] == pytest.approx(1.0)
         assert figures[crop + "flip"] == pytest.approx(0.0, abs=1e-6)
     assert figures["temporal_error"] == 0.0 and figures["mfid"] == pytest.approx(0.0, abs=1e-9)
     assert figures["temporal_change"] == figures["temporal_truth"]

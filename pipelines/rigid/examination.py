@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from pipelines.core.stage import Progress
+from pipelines.metrics.pairs import Box, Measures, box_around
 from pipelines.rigid.frames import GREY, read_view
 from pipelines.rigid.model import ObjectModel
 from pipelines.rigid.posed import PosedPicture
 
 MARGIN_PX = 4                           # around the object in the crop that is measured
-LEAST_SIDE = 48                         # pixels of a crop; LPIPS needs 32
 SHEET_VIEWS, SHEET_HEIGHT = 6, 280
-PSNR_CEILING_DB = 99.0                  # equal pictures have an infinite PSNR, which JSON cannot say
-
-Measures = dict[str, Callable[[np.ndarray, np.ndarray], float]]
 
 
 def examine(model: ObjectModel, views: Sequence[PosedPicture], held_out: Sequence[int], measures: Measures,
@@ -53,31 +50,7 @@ def on_grey(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return rgb * alpha[..., None] + GREY / 255.0 * (1.0 - alpha[..., None])
 
 
-def measures_for(weights: str, progress: Progress) -> Measures:
-    """The metrics that can be computed here; a missing one is said with its remedy."""
-    from pipelines.metrics.flip import flip
-    from pipelines.metrics.lpips import load_lpips
-    from pipelines.metrics.psnr import psnr
-    from pipelines.metrics.ssim import ssim
-    from pipelines.metrics.weights import fetch_weights, find_weights, remedy
-
-    found: Measures = {"psnr": lambda a, b: min(psnr(a, b), PSNR_CEILING_DB), "ssim": ssim}
-    backbone = find_weights("squeezenet1_1", weights or None) or fetch_weights("squeezenet1_1")
-    if backbone is None:
-        progress.warn("No LPIPS: SqueezeNet's weights are not here. " + remedy("squeezenet1_1"))
-    else:
-        found["lpips"] = load_lpips(backbone)
-    return {**found, "flip": flip}
-
-
-def _crop(alpha: np.ndarray) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 about the true object, within the picture; the whole picture where there is none."""
-    ys, xs = np.nonzero(alpha > 0.5)
-    if not len(ys):
-        return 0, 0, alpha.shape[1], alpha.shape[0]
-    sides = []
-    for low, high, whole in ((xs.min(), xs.max() + 1, alpha.shape[1]), (ys.min(), ys.max() + 1, alpha.shape[0])):
-        wanted = max(int(high - low) + 2 * MARGIN_PX, LEAST_SIDE)
-        start = min(max(0, int(low + high - wanted) // 2), max(0, whole - wanted))
-        sides.append((start, min(whole, start + wanted)))
-    return sides[0][0], sides[1][0], sides[0][1], sides[1][1]
+def _crop(alpha: np.ndarray) -> Box:
+    """Around the true object; the whole picture where there is none."""
+    shown = alpha > 0.5
+    return box_around(shown, MARGIN_PX) if shown.any() else (0, 0, alpha.shape[1], alpha.shape[0])
