@@ -15,7 +15,7 @@ from pathlib import Path
 from pipelines.core.errors import AnrError
 from pipelines.core.options import option
 from pipelines.core.stage import Job, Outcome, Stage
-from pipelines.training.request import LearningOptions, check_learning, learning_seconds
+from pipelines.training.request import LearningOptions, budget_of, check_learning, learning_seconds
 
 SHARES = {"texture": 0.1, "network": 0.25}      # of the images that the model saw, where no number is said
 
@@ -54,15 +54,14 @@ def run(job: Job) -> Outcome:
     if options.person in avatar.people:
         raise AnrError(f"This model knows {options.person!r} already.",
                        hint=f"For higher quality: anr train --finetune {options.person} --avatar {options.avatar}")
-    images = options.images or images_of(avatar, SHARES[options.learn])
-    minutes = 0.0 if options.images else options.minutes
+    share = images_of(avatar, SHARES[options.learn])
     network_learns = options.learn == "network"
     stays = "the network learns too, and rehearses the others" if network_learns else "the network stays as it is"
     job.progress.note(f"Learning the texture of {options.person}; {stays}.")
     others = rehearsed(avatar, {name: some_surfaces(avatar, name) for name in avatar.people},
                        options.rehearse) if network_learns else {}
-    course = Course("enrolled", options.person, enrolment(recipe_of(avatar), images),
-                    Plan(0 if minutes else images, minutes), options.seed, options.weights, network_learns, others,
+    course = Course("enrolled", options.person, enrolment(recipe_of(avatar), options.images or share),
+                    Plan(*budget_of(options, share)), options.seed, options.weights, network_learns, others,
                     calibrated=True)
     figures, outputs = learn_further(course, avatar, job.inputs, job.folder, job.progress)
     return Outcome({**figures, "people": float(len(avatar.people) + 1)}, outputs)

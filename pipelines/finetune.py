@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipelines.core.options import option
 from pipelines.core.stage import Job, Outcome, Stage
-from pipelines.training.request import LearningOptions, check_learning, learning_seconds
+from pipelines.training.request import LearningOptions, budget_of, check_learning, learning_seconds
 
 SHARE = 1 / 3                           # of the images that the model saw, where nothing is said
 
@@ -39,10 +39,9 @@ def run(job: Job) -> Outcome:
     if others and not options.rehearse:
         job.progress.note(f"This model will serve {options.person}; {', '.join(others)} look better in "
                           f"{options.avatar!r}, which stays as it is; --rehearse 0.3 keeps them.")
-    images = options.images or images_of(avatar, SHARE)
-    minutes = 0.0 if options.images else options.minutes
     kept = rehearsed(avatar, {name: some_surfaces(avatar, name) for name in others}, options.rehearse)
-    course = Course("tuned", options.person, tuning(recipe_of(avatar)), Plan(0 if minutes else images, minutes),
+    plan = Plan(*budget_of(options, images_of(avatar, SHARE)))
+    course = Course("tuned", options.person, tuning(recipe_of(avatar)), plan,
                     options.seed, options.weights, network_learns=True, rehearsed=kept)
     figures, outputs = learn_further(course, avatar, job.inputs, job.folder, job.progress)
     return Outcome(figures, outputs)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 RENDERERS = ("dnr", "anr", "pix2pix")   # those that see surface maps alone; the others want a body
 SECONDS_PER_IMAGE = 0.3                 # of `draft` on two cores, for the estimate alone
-CHECKPOINT = "checkpoint.pt"
 START_VIEWS = 24                        # whose colours a texture begins with
 # With the draft's rate of 0.05 texels that few pixels show become speckles: on the tests' box, 96 pixels wide, after
 # 150 images, held-out PSNR 25.5 dB and LPIPS 0.127; with 0.01 27.2 dB and 0.075.
@@ -53,19 +52,17 @@ def run(job: Job) -> Outcome:
     from pipelines.training.features import load_extractor
     from pipelines.training.loop import train
     from pipelines.training.reporting import Reporter
-    from pipelines.training.state import Plan, begin, load_checkpoint, save_checkpoint
+    from pipelines.training.request import budget_of
+    from pipelines.training.state import CHECKPOINT, Plan, begin, resumed
     from pipelines.training.step import Lesson
 
     options: ObjectTrainOptions = job.options
     recipe, device = _recipe(options), best_device(options.device)
     pupil, frames = _pupil(job, recipe)
-    minutes = 0.0 if options.images else options.minutes or recipe.minutes
-    plan = Plan(0 if minutes else options.images or recipe.images, minutes)
+    plan = Plan(*budget_of(options, recipe.images, recipe.minutes))
     state = begin(options.renderer, [NAME], recipe, options.seed, plan, device)
     _colour_texture(state, pupil, frames, recipe)
-    if (job.folder / CHECKPOINT).exists():
-        state = load_checkpoint(job.folder / CHECKPOINT, state)
-        job.progress.note(f"Going on after {state.images} images.")
+    state = resumed(job.folder, state, job.progress)
     extractor = load_extractor(recipe, options.weights, job.progress, device)
     lesson = Lesson({NAME: pupil}, recipe, options.seed, device, extractor, job.progress, job.folder / CHECKPOINT)
     lesson.report = Reporter(job.folder, lesson, {NAME: {"frames": len(frames.views)}}, state.images)
@@ -73,7 +70,6 @@ def run(job: Job) -> Outcome:
     for line in announcement(options.renderer, recipe, state, {NAME: pupil}, extractor, guess):
         job.progress.note(line)
     state = train(lesson, state)
-    save_checkpoint(job.folder / CHECKPOINT, state)
     _write_model(job, recipe, state, frames)
     figures = _examine(job, frames.views)
     (job.folder / CHECKPOINT).unlink()
@@ -184,25 +180,22 @@ def _recipe(options: ObjectTrainOptions) -> Recipe:
 
 def check(options: ObjectTrainOptions) -> None:
     """AnrError for what could only fail after the work before training."""
-    from pipelines.renderers.avatar import best_device
+    from pipelines.training.request import check_budget
 
     if options.renderer not in RENDERERS:
         raise AnrError(f"The renderer {options.renderer!r} cannot learn an object.",
                        hint=f"Those that can: {', '.join(RENDERERS)}.")
     _recipe(options)
-    best_device(options.device)
-    for name in ("images", "minutes", "seed"):
-        value = getattr(options, name)
-        if not value >= 0:
-            raise AnrError(f"--{name} {value:g} is out of range.", hint="Use at least 0.")
+    check_budget(options)
 
 
 def _estimate(inputs: Mapping[str, Path], options: ObjectTrainOptions) -> float:
     from pipelines.training.recipe import PRESETS
+    from pipelines.training.request import READING_S, budget_of
 
     recipe = PRESETS[options.preset]
-    minutes = 0.0 if options.images else options.minutes or recipe.minutes
-    return 10.0 + (minutes * 60.0 or (options.images or recipe.images) * SECONDS_PER_IMAGE)
+    images, minutes = budget_of(options, recipe.images, recipe.minutes)
+    return READING_S + minutes * 60.0 + images * SECONDS_PER_IMAGE
 
 
 STAGE = Stage(name="object-train", folder_name="train", version=1, doing="Training on the object",

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pipelines.training.step import Pupil
 
 SECONDS_PER_IMAGE = {"draft": 0.3, "standard": 4.0, "paper": 60.0}     # on two cores, for the estimate alone
-CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,8 @@ def run(job: Job) -> Outcome:
     from pipelines.training.refinement import begin_refinement
     from pipelines.training.refinement_report import write_refinement
     from pipelines.training.reporting import Reporter, last_picture
-    from pipelines.training.state import Plan, begin, load_checkpoint, save_checkpoint
+    from pipelines.training.request import budget_of
+    from pipelines.training.state import CHECKPOINT, Plan, begin, resumed
     from pipelines.training.step import Lesson
 
     options: TrainOptions = job.options
@@ -70,14 +70,11 @@ def run(job: Job) -> Outcome:
     device = best_device(options.device)
     people = sorted({key.split("/")[0] for key in job.inputs})
     pupils, described = gather(job.inputs, people, job.folder, job.progress, recipe.patience > 0)
-    minutes = _budget_minutes(options, recipe)
-    plan = Plan(0 if minutes else options.images or recipe.images, minutes)
+    plan = Plan(*budget_of(options, recipe.images, recipe.minutes))
     state = begin(options.renderer, people, recipe, options.seed, plan, device)
     _colour_textures(state, pupils, recipe)
     state.refinement = begin_refinement(job.inputs, pupils, recipe, device)
-    if (job.folder / CHECKPOINT).exists():
-        state = load_checkpoint(job.folder / CHECKPOINT, state)
-        job.progress.note(f"Going on after {state.images} images.")
+    state = resumed(job.folder, state, job.progress)
     extractor = load_extractor(recipe, options.weights, job.progress, device)
     lesson = Lesson(pupils, recipe, options.seed, device, extractor, job.progress, job.folder / CHECKPOINT,
                     charts=charts_for(recipe, device))
@@ -86,7 +83,6 @@ def run(job: Job) -> Outcome:
     for line in announcement(options.renderer, recipe, state, pupils, extractor, guess):
         job.progress.note(line)
     state = train(lesson, state)
-    save_checkpoint(job.folder / CHECKPOINT, state)
     _write_avatar(job, options, recipe, state, described)
     refined = write_refinement(job.folder, state.refinement) if state.refinement else {}
     (job.folder / CHECKPOINT).unlink()
@@ -162,31 +158,23 @@ def _write_avatar(job: Job, options: TrainOptions, recipe: Recipe, state: State,
         "people": described})
 
 
-def _budget_minutes(options: TrainOptions, recipe: Recipe) -> float:
-    """The time budget; 0 = the images are counted."""
-    return 0.0 if options.images else options.minutes or recipe.minutes
-
-
 def check(options: TrainOptions) -> None:
     """AnrError for what could only fail after all the work before training."""
     from pipelines.metrics.weights import search_folders
-    from pipelines.renderers.avatar import best_device
+    from pipelines.training.request import check_budget
 
     _recipe(options)
-    best_device(options.device)
+    check_budget(options)
     search_folders(options.weights)
-    for name in ("images", "minutes", "seed"):
-        value = getattr(options, name)
-        if not value >= 0:
-            raise AnrError(f"--{name} {value:g} is out of range.", hint="Use at least 0.")
 
 
 def _estimate(inputs: Mapping[str, Path], options: TrainOptions) -> float:
     from pipelines.training.recipe import PRESETS
+    from pipelines.training.request import READING_S, budget_of
 
     recipe = PRESETS[options.preset]
-    minutes = _budget_minutes(options, recipe)
-    return 15.0 + (minutes * 60.0 or (options.images or recipe.images) * SECONDS_PER_IMAGE.get(options.preset, 1.0))
+    images, minutes = budget_of(options, recipe.images, recipe.minutes)
+    return READING_S + minutes * 60.0 + images * SECONDS_PER_IMAGE.get(options.preset, 1.0)
 
 
 STAGE = Stage(name="train", version=5, doing="Training", Options=TrainOptions, run=run,

@@ -46,6 +46,7 @@ from pipelines.training.dataset import to_batch
 from pipelines.training.discriminator import SequenceCritic
 from pipelines.training.predicting import own_terms, predict
 from pipelines.training.recipe import PRESETS
+from pipelines.training.state import CHECKPOINT
 
 CPU = torch.device("cpu")
 
@@ -499,7 +500,7 @@ def test_a_rival_resumed_equals_one_never_stopped(person: dict[str, Path], tmp_p
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(loop, "take_step", stopped)
         trained(tmp_path / "parts", people, **asked)
-    assert (tmp_path / "parts" / train.CHECKPOINT).exists()
+    assert (tmp_path / "parts" / CHECKPOINT).exists()
     trained(tmp_path / "parts", people, **asked)
     for file in ("network.safetensors", "textures.safetensors"):
         whole, parts = (load_file(tmp_path / each / file) for each in ("whole", "parts"))

@@ -12,7 +12,6 @@ import pytest
 import torch
 from training_helpers import FRAMES, SIZE, TINY, Remembering, lesson_and_state, make_person, trained, turned
 
-from pipelines import train
 from pipelines.body.model import load_body, pose_body, rest_body
 from pipelines.core.errors import AnrError
 from pipelines.core.mapcache import read_maps
@@ -20,7 +19,7 @@ from pipelines.core.records import BodyPose
 from pipelines.core.split import split_frames
 from pipelines.core.storage import write_json
 from pipelines.geometry.cameras import camera_for_maps, camera_from_fov
-from pipelines.media.images import write_alpha, write_image
+from pipelines.media.images import read_alpha, write_alpha, write_image
 from pipelines.media.recording import Recording
 from pipelines.rasterizers.cpu import surface_maps
 from pipelines.renderers.avatar import load_avatar, render_person
@@ -47,6 +46,7 @@ from pipelines.training.losses import (
     total_variation,
 )
 from pipelines.training.recipe import PRESETS, recipe_for
+from pipelines.training.state import CHECKPOINT
 
 # ---- losses ---------------------------------------------------------------------------------------------------------
 
@@ -299,7 +299,7 @@ def test_training_resumed_equals_training_never_stopped(person: dict[str, Path],
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(loop, "take_step", stopped_at_eight)
         trained(tmp_path / "parts", people, images=14)
-    assert (tmp_path / "parts" / train.CHECKPOINT).exists()
+    assert (tmp_path / "parts" / CHECKPOINT).exists()
     assert trained(tmp_path / "parts", people, images=14).figures["images"] == 14
     assert networks_equal(tmp_path / "whole", tmp_path / "parts")
     assert not networks_equal(tmp_path / "whole", _other_seed(tmp_path / "other", people))
@@ -365,7 +365,7 @@ def test_training_writes_what_rendering_needs_and_nothing_of_the_capture(person:
     names = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
     assert {"network.safetensors", "textures.safetensors", "avatar.json", "body.npz", "backgrounds/ada.png",
             "motions/ada.npz", "split.json", "metrics.jsonl"} <= names
-    assert train.CHECKPOINT not in names and outcome.outputs["picture"] in names
+    assert CHECKPOINT not in names and outcome.outputs["picture"] in names
     assert any("feature loss" in text and "--weights" in text for text in progress.warnings)
     rows = [json.loads(line) for line in (tmp_path / "train" / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["images"] == 12 and {"pixel", "mask", "variation"} <= set(rows[-1])
@@ -401,9 +401,20 @@ def test_a_person_without_a_trusted_keyframe_is_refused(person: dict[str, Path],
         trained(tmp_path / "train", {"ada": {**person, "keyframes": tmp_path / "keyframes"}})
 
 
+def test_nothing_to_learn_from_after_the_split_is_said_with_the_numbers(person: dict[str, Path],
+                                                                          tmp_path: Path) -> None:
+    empty = np.zeros(read_alpha(person["matte"] / "alpha" / "00000.png").shape, np.float32)
+    (tmp_path / "matte" / "alpha").mkdir(parents=True)
+    for path in (person["matte"] / "alpha").iterdir():
+        write_alpha(tmp_path / "matte" / "alpha" / path.name, empty)
+    with pytest.raises(AnrError, match=rf"nothing to learn from: of {FRAMES} captured frames \d+ are held out") as caught:
+        trained(tmp_path / "train", {"ada": {**person, "matte": tmp_path / "matte"}})
+    assert "anr matte --person ada" in caught.value.hint
+
+
 def test_a_damaged_checkpoint_is_said(person: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
-    (tmp_path / "train" / train.CHECKPOINT).write_bytes(b"half a file")
+    (tmp_path / "train" / CHECKPOINT).write_bytes(b"half a file")
     with pytest.raises(AnrError, match="cannot be used") as caught:
         trained(tmp_path / "train", {"ada": person})
     assert "--fresh" in caught.value.hint

@@ -49,6 +49,12 @@ def gather(inputs: Mapping[str, Path], people: Sequence[str], folder: Path, prog
         # A bridged gap has a trusted body but an empty matte: it would teach that nobody is there.
         taught = [int(k) for k in frames.train
                   if fit.ok[k] and shows_somebody(folders["matte"] / "alpha" / f"{k:05d}.png")]
+        if not taught:
+            raise AnrError(f"{person} has nothing to learn from: of {len(recording)} captured frames "
+                           f"{len(frames.held_out)} are held out, and none of the other {len(frames.train)} has a "
+                           "trusted fit and a matte that shows somebody.",
+                           hint=f"Look at the overlay of `anr fit --person {person}` and the sheet of `anr matte "
+                                f"--person {person}`; a longer recording helps where only a part of it went wrong.")
         chosen = read_json(folders["keyframes"] / "keyframes.json")["frames"]
         keyframes = sorted({int(k) for k in chosen} & set(taught))
         if not keyframes:

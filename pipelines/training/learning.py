@@ -17,11 +17,9 @@ from pipelines.training.gathering import charts_for, gather
 from pipelines.training.loop import train
 from pipelines.training.recipe import Recipe
 from pipelines.training.reporting import Reporter, last_picture
-from pipelines.training.state import Plan, load_checkpoint, save_checkpoint, set_texture
+from pipelines.training.state import CHECKPOINT, Plan, resumed, set_texture
 from pipelines.training.step import Lesson, Pupil
 from pipelines.training.writing import final_textures
-
-CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -50,10 +48,8 @@ def learn_further(course: Course, avatar: Avatar, inputs: Mapping[str, Path], fo
     if not course.network_learns:       # the texture is learned from keyframes, as in training (paper, section 3.4)
         pupils = {person: replace(pupils[person], others=())}
     state = going_on(avatar, person, recipe, course.plan, course.network_learns, sorted(course.rehearsed))
-    if (folder / CHECKPOINT).exists():
-        state = load_checkpoint(folder / CHECKPOINT, state)
-        progress.note(f"Going on after {state.images} images.")
-    elif course.calibrated and not needs_of(avatar.renderer):
+    state = resumed(folder, state, progress)
+    if course.calibrated and not state.images and not needs_of(avatar.renderer):
         own = pupils[person]
         start = flat_texture(state.textures[person].detach(), recipe.texture_levels)
         set_texture(state, person, calibrated_start(avatar.renderer, start, [own.frames[k] for k in own.keyframes]),
@@ -63,7 +59,6 @@ def learn_further(course: Course, avatar: Avatar, inputs: Mapping[str, Path], fo
                     charts=charts_for(recipe, avatar.device))
     lesson.report = Reporter(folder, replace(lesson, pupils=pupils), described, state.images)
     state = train(lesson, state)
-    save_checkpoint(folder / CHECKPOINT, state)
     figures = {"images": float(state.images), "seconds": round(state.seconds, 1)}
     before = float(avatar.description.get("seconds", 0))
     if before:

@@ -26,7 +26,10 @@ KEPT_BACK = 0.05                        # of the time budget, for progress pictu
 
 
 def train(lesson: Lesson, state: State) -> State:
-    """Trains until the planned number of images; `state` is a fresh one or one read from a checkpoint."""
+    """Trains until the planned number of images, and keeps a last checkpoint, which is the caller's to remove.
+
+    state  a fresh one or one read from a checkpoint
+    """
     clock = _Clock(state)
     with ThreadPoolExecutor(1) as reader:       # the next windows are cut while this step computes
         coming = reader.submit(draw_step, lesson, state.renderer, state.images)
@@ -43,6 +46,7 @@ def train(lesson: Lesson, state: State) -> State:
                     break
         coming.cancel()
     clock.flush(lesson, state)
+    save_checkpoint(lesson.checkpoint, state)
     return state
 
 

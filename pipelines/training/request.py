@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from pipelines.core.errors import AnrError
 from pipelines.core.options import option
@@ -13,6 +14,22 @@ from pipelines.core.storage import read_json
 READING_S = 15.0                        # of frames and model, before the first image
 MOST_REHEARSED = 0.9                    # of the images; the others are the person's own
 TRAINED_S = 300.0                       # of a model that does not tell how long its training took
+
+
+class Budget(Protocol):
+    """The part of every training's options that says how long it takes, and what chance begins with."""
+
+    @property
+    def images(self) -> int: ...
+
+    @property
+    def minutes(self) -> float: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def device(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -29,14 +46,28 @@ class LearningOptions:
     device: str = option("auto", "auto, cpu or cuda.", recorded_only=True)
 
 
-def check_learning(options: LearningOptions) -> None:
-    """Refuses what could only fail after the work before it."""
+def check_budget(options: Budget) -> None:
+    """AnrError for a number below 0, or a device that is not here."""
     from pipelines.renderers.avatar import best_device
 
     best_device(options.device)
     for name in ("images", "minutes", "seed"):
         if not getattr(options, name) >= 0:
             raise AnrError(f"--{name} {getattr(options, name):g} is out of range.", hint="Use at least 0.")
+
+
+def budget_of(options: Budget, images: int, minutes: float = 0.0) -> tuple[int, float]:
+    """Images and minutes, one of which is 0: what was asked for (images go first), else the minutes or images given.
+
+    images, minutes  where nothing was asked for; minutes 0 = the images are counted
+    """
+    minutes = 0.0 if options.images else options.minutes or minutes
+    return (0 if minutes else options.images or images), minutes
+
+
+def check_learning(options: LearningOptions) -> None:
+    """Refuses what could only fail after the work before it."""
+    check_budget(options)
     if not 0 <= options.rehearse <= MOST_REHEARSED:
         raise AnrError(f"--rehearse {options.rehearse:g} is not a share from 0 to {MOST_REHEARSED:g}.",
                        hint="0.3 keeps everybody about as they are.")

@@ -13,11 +13,14 @@ import torch
 from torch import nn
 
 from pipelines.core.errors import AnrError
+from pipelines.core.stage import Progress
 from pipelines.renderers import build_renderer, renderer_config, renderer_file
 from pipelines.renderers.texture import flat_texture, pyramid, start_texture, surface_code
 from pipelines.training.discriminator import MultiScaleCritic, SequenceCritic
 from pipelines.training.recipe import Recipe
 from pipelines.training.refinement import Refinement
+
+CHECKPOINT = "checkpoint.pt"            # in the folder of a training that has not come to its end
 
 
 @dataclass
@@ -132,6 +135,15 @@ def save_checkpoint(path: Path, state: State) -> None:
     partial = path.with_suffix(".partial")
     partial.write_bytes(buffer.getbuffer())
     partial.replace(path)
+
+
+def resumed(folder: Path, state: State, progress: Progress) -> State:
+    """The state of an interrupted training in this folder, and says so; else the state as it is: no image seen."""
+    if not (folder / CHECKPOINT).exists():
+        return state
+    state = load_checkpoint(folder / CHECKPOINT, state)
+    progress.note(f"Going on after {state.images} images.")
+    return state
 
 
 def load_checkpoint(path: Path, state: State) -> State:
