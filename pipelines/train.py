@@ -177,6 +177,6 @@ def _estimate(inputs: Mapping[str, Path], options: TrainOptions) -> float:
     return READING_S + minutes * 60.0 + images * SECONDS_PER_IMAGE.get(options.preset, 1.0)
 
 
-STAGE = Stage(name="train", version=5, doing="Training", Options=TrainOptions, run=run,
+STAGE = Stage(name="train", version=6, doing="Training", Options=TrainOptions, run=run,
               inputs=("capture", "fit", "raster", "matte", "keyframes"), resumable=True, estimate_s=_estimate,
               check=check)

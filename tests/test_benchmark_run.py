@@ -34,15 +34,6 @@ from pipelines.training.step import Lesson
 PEOPLE = "ada,ben"
 
 
-class Noting(Remembering):
-    def __init__(self) -> None:
-        super().__init__()
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
 @pytest.fixture(scope="module")
 def person(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return make_person(tmp_path_factory.mktemp("person"))
@@ -96,7 +87,7 @@ def options(**changes: Any) -> BenchmarkOptions:
 
 
 def test_a_table_is_trained_examined_and_written_once(filmed: list[str], trained: list[str], tmp_path: Path) -> None:
-    workspace, progress = Workspace(tmp_path / "w"), Noting()
+    workspace, progress = Workspace(tmp_path / "w"), Remembering()
     made = benchmark(workspace, "table1", options(seeds="0,1"), progress)
     assert trained == ["dnr 0", "anr 0", "dnr 1", "anr 1"]
     assert [each for each in filmed if "capture" in each] == ["capture ada", "capture ben"]
@@ -119,16 +110,16 @@ def test_a_table_is_trained_examined_and_written_once(filmed: list[str], trained
 
 def test_tables_share_the_models_they_have_in_common(filmed: list[str], trained: list[str], tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "w")
-    benchmark(workspace, "table2", options(methods="ours,two-unsplit"), Noting())
+    benchmark(workspace, "table2", options(methods="ours,two-unsplit"), Remembering())
     assert len(trained) == 2
-    benchmark(workspace, "table1", options(methods="anr"), Noting())
+    benchmark(workspace, "table1", options(methods="anr"), Remembering())
     assert len(trained) == 2                                          # ours is the preset as it is
-    benchmark(workspace, "collapse", options(methods="anr"), Noting())
+    benchmark(workspace, "collapse", options(methods="anr"), Remembering())
     assert len(trained) == 2
 
 
 def test_curves_go_through_growing_budgets(filmed: list[str], trained: list[str], tmp_path: Path) -> None:
-    made = benchmark(Workspace(tmp_path / "w"), "convergence", options(methods="", images=16), Noting())
+    made = benchmark(Workspace(tmp_path / "w"), "convergence", options(methods="", images=16), Remembering())
     rows = read_json(made.folder / "benchmark.json")["rows"]
     assert [(row["method"], row["asked_images"]) for row in rows] == [
         (name, images) for name in ("split", "unsplit") for images in (1, 2, 4, 8, 16)]
@@ -148,7 +139,7 @@ def test_a_training_that_diverges_is_written_down_and_the_others_go_on(
         return own(lesson, state)
 
     monkeypatch.setattr(loop, "train", train)
-    progress = Noting()
+    progress = Remembering()
     made = benchmark(Workspace(tmp_path / "w"), "table1", options(), progress)
     states = {row["method"]: row["runs"][0]["state"] for row in read_json(made.folder / "benchmark.json")["rows"]}
     assert states["dnr"] == "diverged" and states["anr"] in ("fine", "collapsed")
@@ -161,7 +152,7 @@ def test_a_row_without_its_renderer_is_said_and_left_out(filmed: list[str], trai
     from pipelines.renderers import RENDERERS
 
     monkeypatch.delitem(RENDERERS, "dnr")
-    progress = Noting()
+    progress = Remembering()
     made = benchmark(Workspace(tmp_path / "w"), "table1", options(), progress)
     assert progress.warnings[0] == "DNR is left out: there is no renderer 'dnr' here." and trained == ["anr 0"]
     assert "**Left out**: DNR" in made.outputs["page"].read_text()
@@ -185,7 +176,7 @@ def test_the_command_shows_the_table(filmed: list[str], trained: list[str], tmp_
 def test_what_cannot_be_is_refused_before_anybody_is_filmed(filmed: list[str], tmp_path: Path, changes: dict[str, Any],
                                                             told: str) -> None:
     with pytest.raises(AnrError, match=told) as caught:
-        benchmark(Workspace(tmp_path / "w"), "table1", options(**changes), Noting())
+        benchmark(Workspace(tmp_path / "w"), "table1", options(**changes), Remembering())
     assert caught.value.hint and not filmed
 
 
@@ -199,7 +190,7 @@ def test_curves_are_refused_where_lpips_cannot_be_had(filmed: list[str], tmp_pat
                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANR_WEIGHTS")
     with pytest.raises(AnrError, match="SqueezeNet's weights are not here") as caught:
-        benchmark(Workspace(tmp_path / "w"), "convergence", options(methods=""), Noting())
+        benchmark(Workspace(tmp_path / "w"), "convergence", options(methods=""), Remembering())
     assert "squeezenet1_1" in caught.value.hint and not filmed
 
 

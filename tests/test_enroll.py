@@ -10,7 +10,7 @@ import pytest
 import torch
 from avatar_double import write_avatar
 from safetensors.torch import load_file
-from training_helpers import TINY, Remembering, make_person, trained
+from training_helpers import TINY, Remembering, interrupted_after, make_person, trained
 
 from pipelines import enroll, finetune
 from pipelines.core.errors import AnrError
@@ -27,16 +27,6 @@ from pipelines.training.recipe import PRESETS
 from pipelines.training.rehearsal import rehearsed
 from pipelines.training.state import State
 from pipelines.training.step import Lesson, Pupil, someone
-
-
-class Noting(Progress):
-    """Remembers what was said."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -114,17 +104,7 @@ def test_interrupted_learning_goes_on_and_ends_alike(person: dict[str, Path], ba
     further(stage, base, person, tmp_path / "whole", name, images=12)
     monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)
     monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 0.0)
-    take_step = loop.take_step
-    seen: list[int] = []
-
-    def stopped(*arguments: object) -> dict[str, float]:
-        if len(seen) == 3:
-            raise KeyboardInterrupt
-        seen.append(1)
-        return take_step(*arguments)                 # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "take_step", stopped)
+    with interrupted_after(3):
         further(stage, base, person, tmp_path / "parts", name, images=12)
     assert not (tmp_path / "parts" / "avatar.json").exists() and (tmp_path / "parts" / "checkpoint.pt").exists()
     progress = Remembering()
@@ -213,7 +193,7 @@ def test_a_network_that_learns_rehearses_those_it_knows(person: dict[str, Path],
         return take_step(lesson, state, name, teaches, batch)
 
     monkeypatch.setattr(loop, "take_step", noted)
-    progress = Noting()
+    progress = Remembering()
     outcome = further(enroll, base, person, tmp_path / "kept", "cleo", progress, images=16, learn="network",
                       rehearse=0.6)
     assert outcome.figures["people"] == 3 and "rehearses the others" in " ".join(progress.notes)

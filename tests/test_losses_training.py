@@ -18,7 +18,7 @@ from pipelines.core.mapcache import read_maps
 from pipelines.core.split import split_frames
 from pipelines.renderers import RENDERERS, Prediction, build_renderer, renderer_config, renderer_file
 from pipelines.renderers.avatar import load_avatar, render_person
-from pipelines.renderers.texture import TEXTURE_SIZE
+from pipelines.renderers.texture import CODE_CHANNELS, TEXTURE_SIZE
 from pipelines.renderers.unet import parameters_of
 from pipelines.train import TrainOptions, _recipe, check
 from pipelines.training import loop, step, validation
@@ -337,7 +337,8 @@ def test_a_rival_goes_through_training_and_rendering(person: dict[str, Path], tm
     trained(tmp_path / "train", {"ada": person, "ben": person}, images=4, renderer=name, changes=changes)
     avatar = load_avatar(tmp_path / "train", "cpu")
     assert avatar.description["renderer"] == name
-    assert avatar.textures["ada"].shape == (16 if name == "dnr" and changes else 8, TEXTURE_SIZE, TEXTURE_SIZE)
+    channels = CODE_CHANNELS if name == "pix2pix" else 16 if name == "dnr" and changes else 8
+    assert avatar.textures["ada"].shape == (channels, TEXTURE_SIZE, TEXTURE_SIZE)
     if name == "pix2pix":
         assert not torch.equal(avatar.textures["ada"], avatar.textures["ben"])
     rgb, alpha = render_person(avatar, avatar.textures["ada"], read_maps(person["raster"] / "maps" / "00003.maps"))
@@ -392,13 +393,9 @@ def test_operations_counted_by_hand() -> None:
 
 def test_before_training_it_says_size_memory_time_and_where_the_picture_will_be(person: dict[str, Path],
                                                                                tmp_path: Path) -> None:
-    class Noting(Remembering):
-        def note(self, text: str) -> None:
-            self.warnings.append(text)
-
-    progress = Noting()
+    progress = Remembering()
     trained(tmp_path / "train", {"ada": person}, progress, images=2)
-    said = " ".join(progress.warnings)
+    said = " ".join(progress.notes)
     for part in ("M parameters", "G multiply-adds for a 512x512 picture", "2 images", "minutes left", "progress/",
                  "MB of frames", "MB for the network", "MB for textures"):
         assert part in said, said

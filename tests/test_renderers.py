@@ -20,6 +20,7 @@ from pipelines.renderers.openvino import Answer
 from pipelines.renderers.past import example_of_needed, needed_by
 from pipelines.renderers.places import place_names
 from pipelines.renderers.texture import (
+    CODE_CHANNELS,
     TEXTURE_SIZE,
     chart_of,
     flat_texture,
@@ -266,6 +267,19 @@ def test_a_surface_code_says_where_and_who() -> None:
     assert len(torch.unique(codes[0][:2].flatten(1), dim=1).T) == 32 * 32
     with pytest.raises(ValueError, match="no room for person 64"):
         surface_code(64, 8)
+
+
+def test_a_surface_code_with_room_has_waves_of_the_coordinates() -> None:
+    code = surface_code(5, CODE_CHANNELS, 256)
+    assert torch.equal(code[:8], surface_code(5, 8, 256)) and code.shape == (28, 256, 256)
+    for octave in range(5):
+        length = 256 // 2 ** (octave + 1)                               # texels of a wave
+        for channel in range(4):
+            wave = code[8 + 4 * octave + channel]
+            along = wave if channel % 2 == 0 else wave.T                # u, v, u, v
+            torch.testing.assert_close(along[:, length:], along[:, :-length], atol=1e-4, rtol=0)
+            assert float((along - along[:1]).abs().max()) == 0.0 and float(along.max()) > 0.9
+    assert float(surface_code(0, 11, 16)[8:].abs().max()) == 0.0        # no room for a whole octave
 
 
 def test_a_texture_of_the_wrong_shape_is_refused() -> None:

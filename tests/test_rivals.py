@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from avatar_double import run
-from training_helpers import TINY, lesson_and_state, make_person, trained, turned
+from training_helpers import TINY, interrupted_after, lesson_and_state, make_person, trained, turned
 
 from pipelines import evaluate, render, train, tryon
 from pipelines.body.model import load_body, pose_body
@@ -28,7 +28,7 @@ from pipelines.renderers.avatar import draw, load_avatar, render_person
 from pipelines.renderers.past import Recall, needed_by
 from pipelines.renderers.places import place_names, posed_joints
 from pipelines.renderers.replay import ROLL_IN, Replay, joints_of
-from pipelines.renderers.texture import chart_of, sample_texture
+from pipelines.renderers.texture import CODE_CHANNELS, chart_of, sample_texture
 from pipelines.renderers.tna import (
     BONE_M,
     bone_lengths,
@@ -381,7 +381,7 @@ def test_vid2vid_learns_one_turn_of_a_body_and_does_not_drift(person: dict[str, 
 def test_both_are_trained_and_kept_like_every_renderer(folder: Path) -> None:
     avatar = load_avatar(folder, "cpu")
     name = avatar.description["renderer"]
-    channels = 3 if name == "tna" else 8
+    channels = 3 if name == "tna" else CODE_CHANNELS
     assert avatar.textures["ada"].shape == avatar.textures["ben"].shape == (channels, 256, 256)
     assert not torch.equal(avatar.textures["ada"], avatar.textures["ben"])
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -489,16 +489,7 @@ def test_a_rival_resumed_equals_one_never_stopped(person: dict[str, Path], tmp_p
     monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)
     people, asked = {"ada": person, "ben": person}, {"images": 8, "renderer": name, "extractor": "none"}
     trained(tmp_path / "whole", people, **asked)
-    take_step, taken = loop.take_step, []
-
-    def stopped(*arguments: object) -> dict[str, float]:
-        if len(taken) == 2:
-            raise KeyboardInterrupt
-        taken.append(1)
-        return take_step(*arguments)                     # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "take_step", stopped)
+    with interrupted_after(2):
         trained(tmp_path / "parts", people, **asked)
     assert (tmp_path / "parts" / CHECKPOINT).exists()
     trained(tmp_path / "parts", people, **asked)

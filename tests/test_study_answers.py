@@ -101,15 +101,17 @@ def test_answering_a_repeated_screen_otherwise_is_reported(tmp_path: Path) -> No
 
 def test_always_pressing_the_same_place_shows_in_the_places(tmp_path: Path) -> None:
     study = on_paper(("a", "b", "c", "d"), tuple("abcdefgh"), checks=0, repeats=0)
-    results = []
-    for k in range(1, 7):
-        result = answered(study, k, lambda trial: trial.clips[0])
-        for answer in result["answers"]:
-            answer["chosen"] = answer["order"][2]
-        results.append(sealed(result))
-    found = report_of(tmp_path, study, results)
+    found = report_of(tmp_path, study, [pressing(study, k, 2) for k in range(1, 7)])
     assert [of["share"] for of in found["places"]] == [0.0, 0.0, 1.0, 0.0]
     assert found["places"][2]["p"] < 1e-6
+
+
+def pressing(study: Study, seed: int, place: int) -> dict[str, Any]:
+    """Answers of somebody who always presses the same place."""
+    result = answered(study, seed, lambda trial: trial.clips[0])
+    for answer in result["answers"]:
+        answer["chosen"] = answer["order"][place]
+    return sealed(result)
 
 
 def sealed(result: dict[str, Any]) -> dict[str, Any]:
@@ -217,13 +219,7 @@ def test_folders_are_searched_and_a_file_named_twice_counts_once(tmp_path: Path)
 def test_a_random_crowd_chooses_everything_as_often_as_chance(tmp_path: Path) -> None:
     """Places are shuffled per person, so who always takes the first place chooses each method equally often."""
     study = on_paper(("a", "b", "c", "d"), tuple("abcdefghij"), checks=0, repeats=0)
-    results = []
-    for seed in range(1000, 1080):
-        result = answered(study, seed, lambda trial: trial.clips[0])
-        for answer in result["answers"]:
-            answer["chosen"] = answer["order"][0]
-        results.append(sealed(result))
-    found = report_of(tmp_path, study, results)
+    found = report_of(tmp_path, study, [pressing(study, seed, 0) for seed in range(1000, 1080)])
     for of in found["shares"].values():
         assert of["p"] > 1e-3 and of["wilson"][0] - 0.02 <= 0.25 <= of["wilson"][1] + 0.02
     assert {each.role for each in study.trials.values()} == {MAIN}

@@ -10,7 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_helpers import FRAMES, SIZE, TINY, Remembering, lesson_and_state, make_person, trained, turned
+from training_helpers import (
+    FRAMES,
+    SIZE,
+    TINY,
+    Remembering,
+    interrupted_after,
+    lesson_and_state,
+    make_person,
+    trained,
+    turned,
+)
 
 from pipelines.body.model import load_body, pose_body, rest_body
 from pipelines.core.errors import AnrError
@@ -288,16 +298,7 @@ def test_training_resumed_equals_training_never_stopped(person: dict[str, Path],
     monkeypatch.setattr(validation, "LOOK_EVERY", 6)
     trained(tmp_path / "whole", people, images=14)
     monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)
-    take_step, seen = loop.take_step, []
-
-    def stopped_at_eight(*arguments: object) -> dict[str, float]:
-        if len(seen) == 4:
-            raise KeyboardInterrupt
-        seen.append(1)
-        return take_step(*arguments)                 # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "take_step", stopped_at_eight)
+    with interrupted_after(4):
         trained(tmp_path / "parts", people, images=14)
     assert (tmp_path / "parts" / CHECKPOINT).exists()
     assert trained(tmp_path / "parts", people, images=14).figures["images"] == 14
@@ -407,7 +408,7 @@ def test_nothing_to_learn_from_after_the_split_is_said_with_the_numbers(person: 
     (tmp_path / "matte" / "alpha").mkdir(parents=True)
     for path in (person["matte"] / "alpha").iterdir():
         write_alpha(tmp_path / "matte" / "alpha" / path.name, empty)
-    with pytest.raises(AnrError, match=rf"nothing to learn from: of {FRAMES} captured frames \d+ are held out") as caught:
+    with pytest.raises(AnrError, match=rf"nothing to learn from: of {FRAMES} captured frames \d+ are held") as caught:
         trained(tmp_path / "train", {"ada": {**person, "matte": tmp_path / "matte"}})
     assert "anr matte --person ada" in caught.value.hint
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from pipelines import train
@@ -19,6 +23,7 @@ from pipelines.geometry.cameras import camera_from_fov
 from pipelines.media.images import write_alpha, write_image
 from pipelines.media.recording import RecordingWriter
 from pipelines.rasterizers.cpu import surface_maps
+from pipelines.training import loop
 from pipelines.training import state as states
 from pipelines.training import step as steps
 from pipelines.training.gathering import gather
@@ -73,11 +78,34 @@ def turned(body: Body, angle: float) -> BodyPose:
 
 
 class Remembering(Progress):
+    """Keeps what was said."""
+
     def __init__(self) -> None:
         self.warnings: list[str] = []
+        self.notes: list[str] = []
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@contextmanager
+def interrupted_after(count: int) -> Iterator[None]:
+    """Ctrl-C comes when so many steps of a training are taken, and is let out of it."""
+    take_step, taken = loop.take_step, 0
+
+    def step(*arguments: Any) -> dict[str, float]:
+        nonlocal taken
+        if taken == count:
+            raise KeyboardInterrupt
+        taken += 1
+        return take_step(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "take_step", step)
+        yield
 
 
 def trained(folder: Path, people: dict[str, dict[str, Path]], progress: Progress | None = None,

@@ -13,17 +13,19 @@ import torch
 from torch import nn
 
 from pipelines.renderers import Prediction, anr
+from pipelines.renderers.texture import CODE_CHANNELS, TEXTURE_CHANNELS
 from pipelines.renderers.unet import Stage, parameters_of, widths_for
 
 LEARNS_TEXTURE = False
-RECIPE: dict[str, Any] = {"split": False, "grid_noise": 0.0, "feature": 0.0, "tv_image": 0.0, "tv_mask": 0.0,
-                          "adversarial": 0.01, "critic_scales": 1, "critic_sees_maps": True, "critic_from": 0}
+RECIPE: dict[str, Any] = {"texture_channels": CODE_CHANNELS, "split": False, "grid_noise": 0.0, "feature": 0.0,
+                          "tv_image": 0.0, "tv_mask": 0.0, "adversarial": 0.01, "critic_scales": 1,
+                          "critic_sees_maps": True, "critic_from": 0}
 
 
 def configure(size: dict[str, Any]) -> dict[str, Any]:
     """The config of a preset's size: widths that give as many parameters as ANR's two stages."""
     kept = {key: size[key] for key in ("texture_channels", "unshuffle", "blocks")}
-    wanted = parameters_of(lambda: anr.build(anr.configure(size)))
+    wanted = parameters_of(lambda: anr.build(anr.configure({**size, "texture_channels": TEXTURE_CHANNELS})))
     widths = widths_for(lambda widths: Pix2Pix(**kept, widths=widths), size["widths"], wanted)
     return {**kept, "widths": widths}
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 
 TEXTURE_SIZE = 256                       # paper, section 4.1: 256 x 256 x 8 per identity
 TEXTURE_CHANNELS = 8
+PERSON_DIGITS = 6                        # of a surface code: 64 people
+CODE_CHANNELS = 2 + PERSON_DIGITS + 20   # with five octaves, whose finest wave is 8 texels long
 NOISE_HALVINGS = 3                       # how often noise that would leave its chart is halved before it is left out
 
 
@@ -25,15 +29,25 @@ def start_texture(seed: int, channels: int = TEXTURE_CHANNELS, size: int = TEXTU
 def surface_code(person: int, channels: int = TEXTURE_CHANNELS, size: int = TEXTURE_SIZE) -> torch.Tensor:
     """What a renderer without a neural texture sees of the surface: where on it, and whose it is.
 
-    person   number of the person, from 0
-    returns  (C, size, size) float32 in [-1, 1]: u, v, then the binary digits of the person's number as -1 and 1
+    From plain coordinates a network learns fine patterns last, so there are waves of them as well.
+
+    person    number of the person, from 0
+    channels  2 of coordinates, `PERSON_DIGITS` or fewer of the person, then 4 of every octave there is room for
+    returns   (C, size, size) float32 in [-1, 1]: u, v, the binary digits of the person's number as -1 and 1, and
+              sin and cos of u and v times 2 pi, 4 pi ...; what is left is 0
+    source    Tancik et al., Fourier features let networks learn high frequency functions, NeurIPS 2020, section 6
     """
-    if channels < 3 or person >= 2 ** (channels - 2):
+    digits = min(PERSON_DIGITS, channels - 2)
+    if digits < 1 or person >= 2**digits:
         raise ValueError(f"a surface code of {channels} channels has no room for person {person}")
     along = (torch.arange(size) + 0.5) / size * 2.0 - 1.0
     v, u = torch.meshgrid(along, along, indexing="ij")
-    code = torch.tensor([2.0 * (person >> digit & 1) - 1.0 for digit in range(channels - 2)])
-    return torch.cat([u[None], v[None], code[:, None, None].expand(-1, size, size)]).float().contiguous()
+    code = torch.full((digits, size, size), -1.0)
+    code[[digit for digit in range(digits) if person >> digit & 1]] = 1.0
+    octaves = [2.0 ** (k + 1) * math.pi for k in range((channels - 2 - digits) // 4)]
+    waves = [wave(pace * place)[None] for pace in octaves for wave in (torch.sin, torch.cos) for place in (u, v)]
+    left = torch.zeros((channels - 2 - digits) % 4, size, size)
+    return torch.cat([u[None], v[None], code, *waves, left]).float().contiguous()
 
 
 def pyramid(texture: torch.Tensor, levels: int) -> torch.Tensor:

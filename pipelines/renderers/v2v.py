@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pipelines.renderers import Needed, Prediction, Shown, anr
+from pipelines.renderers.texture import CODE_CHANNELS, TEXTURE_CHANNELS
 from pipelines.renderers.unet import Stage, parameters_of, widths_for
 
 NEEDS = frozenset({"past"})
@@ -29,9 +30,9 @@ LEARNS_TEXTURE = False
 # and 20 pixels a flow of 1, the flow's gradient in the last layer was 20 to 160 times the colours', clipped with them.
 FLOW_WEIGHT = 0.1
 FLOW_PX = 4.0                           # of a flow of 1
-RECIPE: dict[str, Any] = {"split": False, "grid_noise": 0.0, "tv_image": 0.0, "tv_mask": 0.0, "adversarial": 0.01,
-                          "feature_matching": 0.1, "flow": FLOW_WEIGHT, "critic_sees_maps": True,
-                          "critic_sees_pairs": True, "critic_from": 0}
+RECIPE: dict[str, Any] = {"texture_channels": CODE_CHANNELS, "split": False, "grid_noise": 0.0, "tv_image": 0.0,
+                          "tv_mask": 0.0, "adversarial": 0.01, "feature_matching": 0.1, "flow": FLOW_WEIGHT,
+                          "critic_sees_maps": True, "critic_sees_pairs": True, "critic_from": 0}
 KNOWN = 0.05                            # less of a texel seen in the frame before tells no flow
 FLOW_TEXELS = 256                       # each way: on them the frame before is looked up
 
@@ -39,7 +40,7 @@ FLOW_TEXELS = 256                       # each way: on them the frame before is 
 def configure(size: dict[str, Any]) -> dict[str, Any]:
     """The config of a preset's size: widths that give as many parameters as ANR's two stages."""
     kept = {key: size[key] for key in ("texture_channels", "unshuffle", "blocks")}
-    wanted = parameters_of(lambda: anr.build(anr.configure(size)))
+    wanted = parameters_of(lambda: anr.build(anr.configure({**size, "texture_channels": TEXTURE_CHANNELS})))
     return {**kept, "widths": widths_for(lambda widths: V2V(**kept, widths=widths), size["widths"], wanted)}
 
 
