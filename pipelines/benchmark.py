@@ -241,7 +241,7 @@ def _written(workspace: Workspace, asked: dict[str, Any], lines: Sequence[Line],
     """The newest page of exactly these models, or one made now."""
     from pipelines.benchmarking.page import outcome_of, page
 
-    place = workspace.root / "benchmarks" / asked["which"]
+    place = workspace.benchmark_place(asked["which"])
     inputs = {avatar: each.examination.digest if each.examination else each.run.why for avatar, each in done.items()}
     made_from = {"schema": SCHEMA, "stage": "benchmark", "stage_version": VERSION, "options": _plain(asked),
                  "inputs": inputs}

@@ -517,11 +517,21 @@ def test_clean_keeps_trainings_to_resume_and_videos_of_the_newest_model(anr: Any
     assert not list(workspace.root.rglob(".partial-*"))
 
 
-def test_what_is_verified_are_models_videos_and_objects_too(tmp_path: Path) -> None:
+def test_pages_of_benchmarks_are_kept_and_what_is_half_written_of_them_goes(anr: Any, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    place = workspace.benchmark_place("table1")
+    pages = [made(place, "benchmark", budget=str(k)) for k in range(2)]
+    (place / ".partial-0123").mkdir()
+    assert anr("clean").out.startswith("1 old results removed")
+    assert all(page.folder.exists() for page in pages) and len(list(place.glob("v*"))) == 2
+
+
+def test_what_is_verified_are_models_videos_objects_and_benchmarks_too(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     there = [made(place, "some", train="1") for place in (
         workspace.avatar_place("derived", "train"), workspace.avatar_place("derived", "train"),
-        workspace.avatar_place("derived", "renders"), workspace.object_place("toy", "views"))]
+        workspace.avatar_place("derived", "renders"), workspace.object_place("toy", "views"),
+        workspace.benchmark_place("table1"))]
     assert every_version(workspace) == there
 
 

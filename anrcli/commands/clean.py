@@ -53,8 +53,13 @@ def _busy_places(places: Iterable[Path], locks: ExitStack) -> list[Path]:
 
 
 def old_folders(workspace: Workspace, interrupted: bool) -> list[Path]:
-    """Version folders nothing needs any more, and leftovers; what a training can resume from only on request."""
-    return [folder for place_of, stages in owners(workspace) for folder in _old_of(place_of, stages, interrupted)]
+    """Version folders nothing needs any more, and leftovers; what a training can resume from only on request.
+
+    Of benchmarks leftovers alone: each page is a request of its own.
+    """
+    old = [folder for place_of, stages in owners(workspace) for folder in _old_of(place_of, stages, interrupted)]
+    return old + [folder for which in workspace.benchmarks()
+                  for folder in partial_folders(workspace.benchmark_place(which))]
 
 
 def _old_of(place_of: Callable[[str], Path], stages: Sequence[Stage], interrupted: bool) -> list[Path]:

@@ -60,9 +60,10 @@ def verdicts(workspace: Workspace) -> tuple[list[str], dict[str, float]]:
 
 
 def every_version(workspace: Workspace) -> list[Version]:
-    """All complete versions of everybody, old ones too."""
+    """All complete versions of everybody and of every benchmark, old ones too."""
     folders = [place_of(name) for place_of, stages in owners(workspace)
                for name in dict.fromkeys(stage.folder for stage in stages)]
+    folders += [workspace.benchmark_place(which) for which in workspace.benchmarks()]
     return [version for folder in folders for version in versions(folder)]
 
 

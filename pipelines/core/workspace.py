@@ -80,6 +80,9 @@ class Workspace:
     def object_place(self, name: str, stage_folder: str) -> Path:
         return self.root / "objects" / checked_name(name, "object") / stage_folder
 
+    def benchmark_place(self, which: str) -> Path:
+        return self.root / "benchmarks" / checked_name(which, "benchmark")
+
     def people(self) -> list[str]:
         """Everybody with a complete capture, by name."""
         return [name for name in _subfolders(self.root / "people")
@@ -91,6 +94,10 @@ class Workspace:
     def objects(self) -> list[str]:
         """Rigid objects with posed pictures."""
         return _subfolders(self.root / "objects")
+
+    def benchmarks(self) -> list[str]:
+        """Tables that were measured here."""
+        return _subfolders(self.root / "benchmarks")
 
     def create(self) -> None:
         """Makes the folder and its marker; harmless when they are there."""
