@@ -29,6 +29,7 @@ SHORT_IMAGES = 600                      # of a training that is only to show whe
 FILMED_FRAME_S = 0.3                    # from filming to keyframes on two cores, for the estimate alone
 EXAMINED_FRAME_S = 0.4
 COSTS = {"onestage": 1.2, "tna": 1.6, "pix2pix": 1.9, "v2v": 7.5}   # of an image beside anr's, for the estimate alone
+TELLING = ("split", "texture_start", "grid_noise", "turned_share", "feature", "adversarial")    # numbers of a recipe
 SHEET_FRAMES = 2                        # of each person
 
 
@@ -252,12 +253,23 @@ def _written(workspace: Workspace, asked: dict[str, Any], lines: Sequence[Line],
         outcome = outcome_of(lines)
         filmed = {person: _recording_of(workspace, person) for person in asked["people"]}
         report = {"asked": _plain(asked), "people": filmed, **outcome.report}
+        for row in report["rows"]:
+            row["trained"] = _trained_with([done[run["avatar"]] for run in row["runs"]])
         pictures = _pictures(workspace, folder, asked, lines, done)
         write_json(folder / "benchmark.json", report)
         (folder / "benchmark.md").write_text(page(report, pictures), encoding="utf-8")
         return commit(folder, {"made_from": made_from, "recorded": {}, "figures": outcome.figures, "facts": {},
                                "outputs": {"benchmark": "benchmark.json", "page": "benchmark.md", **pictures},
                                "seconds": 0.0})
+
+
+def _trained_with(examined: Sequence[Examined]) -> dict[str, Any]:
+    """What tells the rows apart, as the first model that came out says it; nothing where none did."""
+    for each in examined:
+        if each.model:
+            about = read_json(each.model.folder / "avatar.json")
+            return {name: about["recipe"][name] for name in TELLING} | {"extractor": about.get("extractor", "not said")}
+    return {}
 
 
 def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:

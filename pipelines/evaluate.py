@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +105,8 @@ def run(job: Job) -> Outcome:
         from pipelines.metrics.fid import frechet_distance
 
         mean["mfid"] = frechet_distance(*(np.stack(side) for side in zip(*features)))
-    protocol = _protocol(avatar, measures, inception[0] if inception else "", len(features))
+    untrusted = sum(_untrusted(avatar.person(person).motion, frames) for person, frames in looked.items())
+    protocol = _protocol(avatar, measures, inception[0] if inception else "", len(features), untrusted)
     report = {"people": {name: {**of, "frames": len(looked[name])} for name, of in scores.items()}, "mean": mean,
               "frames": looked, "protocol": protocol}
     write_json(job.folder / "eval.json", report)
@@ -260,7 +261,7 @@ def _inception(job: Job) -> tuple[str, Callable[[np.ndarray], np.ndarray]] | Non
     return None
 
 
-def _protocol(avatar: Avatar, measures: Measures, inception: str, pictures: int) -> dict[str, Any]:
+def _protocol(avatar: Avatar, measures: Measures, inception: str, pictures: int, untrusted: int) -> dict[str, Any]:
     """All that another person must know to compare with these figures."""
     from importlib.metadata import version
 
@@ -270,7 +271,8 @@ def _protocol(avatar: Avatar, measures: Measures, inception: str, pictures: int)
     about = avatar.description
     return {
         "frames": "held out in contiguous segments, 5 frames away from training frames; mean over frames, then people",
-        "poses": "fitted to the frame itself, not refined for the test",
+        "poses": f"fitted to the frame itself, not refined for the test; the fit does not trust {untrusted} of these "
+                 "frames",
         "mask": "the matte of the captured frame for truth, the network's own for the rendering",
         "background": "truth (its edge without the old background) and rendering each on grey 0.5 by their own alpha; "
                       "whole frame: the captured one against the rendering over the clean plate of training frames",
@@ -283,11 +285,13 @@ def _protocol(avatar: Avatar, measures: Measures, inception: str, pictures: int)
                     "(half a texel of 256): error = mean |change of the rendering - change of truth|; change, truth = "
                     "mean |change| of each; colours 0..1 on grey",
         "metrics": {"psnr": "dB, all channels", "ssim": "11x11 Gaussian, sigma 1.5, mean of channels",
-                    "lpips": squeeze,
+                    "lpips": squeeze + "; of the network that the feature loss may have taught by: compare by FLIP, "
+                             "SSIM and PSNR as well",
                     "flip": f"LDR, 67.0206 pixels per degree, flip-evaluator {version('flip-evaluator')}",
                     "mfid": f"{kind}; person crops on grey, {pictures} pictures each: biased upwards when few, compare "
                             "equal numbers only"},
-        "trained": {key: about.get(key) for key in ("renderer", "preset", "images", "seconds", "seed", "body_version")},
+        "trained": {key: about.get(key) for key in ("renderer", "preset", "images", "seconds", "seed", "extractor",
+                                                    "body_version")},
         "versions": {name: version(name) for name in ("numpy", "torch", "torchvision")}}
 
 
@@ -333,6 +337,18 @@ def _usable(job: Job, person: str, frames: list[int]) -> list[int]:
 
     folder = job.inputs[f"{person}/matte"] / "alpha"
     return [k for k in frames if (read_alpha(folder / f"{k:05d}.png") > 0.5).sum() > 100]
+
+
+def _untrusted(motion: Path, frames: Sequence[int]) -> int:
+    """How many of these frames have a pose that the fit itself does not trust; they count all the same.
+
+    motion  of the person, as it is kept with the model
+    """
+    from pipelines.core.storage import read_npz
+
+    poses = read_npz(motion, ("frame_index", "ok"))
+    trusted = set(poses["frame_index"][poses["ok"]].tolist())
+    return sum(frame not in trusted for frame in frames)
 
 
 def _spread(frames: list[int], most: int) -> list[int]:

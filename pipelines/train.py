@@ -55,7 +55,7 @@ class TrainOptions:
 def run(job: Job) -> Outcome:
     from pipelines.renderers.avatar import best_device
     from pipelines.training.before import announcement
-    from pipelines.training.features import load_extractor
+    from pipelines.training.features import load_extractor, name_of
     from pipelines.training.gathering import charts_for, gather
     from pipelines.training.loop import train
     from pipelines.training.refinement import begin_refinement
@@ -83,7 +83,7 @@ def run(job: Job) -> Outcome:
     for line in announcement(options.renderer, recipe, state, pupils, extractor, guess):
         job.progress.note(line)
     state = train(lesson, state)
-    _write_avatar(job, options, recipe, state, described)
+    _write_avatar(job, options, recipe, state, described, name_of(extractor))
     refined = write_refinement(job.folder, state.refinement) if state.refinement else {}
     (job.folder / CHECKPOINT).unlink()
     return Outcome({"images": state.images, "seconds": round(state.seconds, 1), "people": len(people), **refined},
@@ -140,7 +140,7 @@ def _colour_textures(state: State, pupils: Mapping[str, Pupil], recipe: Recipe) 
 
 
 def _write_avatar(job: Job, options: TrainOptions, recipe: Recipe, state: State,
-                  described: dict[str, dict[str, Any]]) -> None:
+                  described: dict[str, dict[str, Any]], extractor: str) -> None:
     """All that rendering needs: the averaged network and textures, the body, and what is known of the people."""
     from pipelines.body import model
     from pipelines.renderers import renderer_config
@@ -154,8 +154,8 @@ def _write_avatar(job: Job, options: TrainOptions, recipe: Recipe, state: State,
     write_json(job.folder / "avatar.json", {
         "schema": SCHEMA, "renderer": options.renderer, "config": config,
         "body_version": model.load_body().version, "preset": options.preset, "recipe": asdict(recipe),
-        "seed": options.seed, "plan": vars(state.plan), "images": state.images, "seconds": round(state.seconds, 1),
-        "people": described})
+        "seed": options.seed, "extractor": extractor, "plan": vars(state.plan), "images": state.images,
+        "seconds": round(state.seconds, 1), "people": described})
 
 
 def check(options: TrainOptions) -> None:

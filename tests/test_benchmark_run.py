@@ -100,7 +100,10 @@ def test_a_table_is_trained_examined_and_written_once(filmed: list[str], trained
     assert anr["mean"]["lpips"] == pytest.approx(sum(values) / 2)
     assert report["people"]["ada"]["source"] == "synthetic:ada" and report["people"]["ada"]["faults"]
     assert read_image(made.outputs["sheet"]).shape[0] > 2 * 300
-    assert "| ANR |" in made.outputs["page"].read_text()
+    text = made.outputs["page"].read_text()
+    assert "| ANR |" in text and "- **DNR**: `--renderer dnr`: split no, " in text
+    assert "- **ANR**: `--renderer anr`: split yes, texture_start random, grid_noise " in text
+    assert anr["trained"]["extractor"] == "squeezenet1_1" and "extractor squeezenet1_1" in text
 
     again = benchmark(workspace, "table1", options(seeds="0,1"), progress)
     assert again.folder == made.folder and len(trained) == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,7 @@ def test_the_examination_writes_figures_protocol_page_and_sheet(person: dict[str
     assert {"frames", "poses", "mask", "background", "crop", "face", "masks", "temporal", "metrics", "trained",
             "versions"} == set(stored["protocol"])
     assert "squeeze" in stored["protocol"]["metrics"]["lpips"] and stored["protocol"]["trained"]["renderer"] == "anr"
+    assert stored["protocol"]["trained"]["extractor"] == "none" and "not trust 0 of" in stored["protocol"]["poses"]
     sheet = read_image(tmp_path / "eval" / "sheet.jpg")
     assert sheet.shape[1] > 6 * 40                                    # truth, rendering, FLIP map of two frames
     text = (tmp_path / "eval" / "eval.md").read_text()
@@ -75,6 +77,17 @@ def test_the_examination_writes_figures_protocol_page_and_sheet(person: dict[str
                  "clean plate"):
         assert part in text, part
     assert outcome.outputs["page"] == "eval.md"
+
+
+def test_frames_whose_fit_is_not_trusted_are_counted_and_said(person: dict[str, Path], avatar_folder: Path,
+                                                              tmp_path: Path) -> None:
+    copy = tmp_path / "avatar"
+    shutil.copytree(avatar_folder, copy)
+    motion = {**np.load(copy / "motions" / "ada.npz")}
+    motion["ok"] = np.zeros_like(motion["ok"])
+    np.savez(copy / "motions" / "ada.npz", **motion)
+    examined(tmp_path / "eval", copy, person, frames=2, whole_frame=False)
+    assert "does not trust 2 of" in json.loads((tmp_path / "eval" / "eval.json").read_text())["protocol"]["poses"]
 
 
 def test_without_weights_the_examination_says_what_is_missing(person: dict[str, Path], avatar_folder: Path,

@@ -314,8 +314,8 @@ FALLS_BELOW = {"anr": 0.3, "dnr": 0.25, "pix2pix": 0.4, "onestage": 0.3, "tna": 
 @pytest.mark.parametrize("name", sorted(RENDERERS))
 def test_every_renderer_learns_one_static_pose(person: dict[str, Path], tmp_path: Path, name: str) -> None:
     """The sanity scene: whoever fails here is weak by a bug."""
-    recipe = {**renderer_file(name).RECIPE, "scale": (1.0, 1.0), "window": (64, 48), "batch": 1, "warm_up": 1,
-              "widths": (12, 16), "texture_learning_rate": 0.05, "learning_rate": 4e-3}
+    recipe = {"texture_learning_rate": 0.05, **renderer_file(name).RECIPE, "scale": (1.0, 1.0), "window": (64, 48),
+              "batch": 1, "warm_up": 1, "widths": (12, 16), "learning_rate": 4e-3}
     lesson, state = lesson_and_state(person, tmp_path / "job", name, **recipe)
     pupil = dataclasses.replace(lesson.pupils["ada"], keyframes=[5], others=[])
     lesson = dataclasses.replace(lesson, pupils={"ada": pupil})

@@ -34,7 +34,7 @@ from pipelines.media.recording import Recording
 from pipelines.rasterizers.cpu import surface_maps
 from pipelines.renderers.avatar import load_avatar, render_person
 from pipelines.renderers.places import ENDS, place_names, places_of, posed_joints
-from pipelines.training import loop, validation
+from pipelines.training import loop, reporting, validation
 from pipelines.training import state as states
 from pipelines.training import step as steps
 from pipelines.training.dataset import (
@@ -382,6 +382,28 @@ def test_training_writes_what_rendering_needs_and_nothing_of_the_capture(person:
     maps = surface_maps(body.faces, body.uvs, body.face_uvs, verts, camera_from_fov(SIZE, SIZE, 40.0), (7, 3, 50, 60))
     rgb, alpha = render_person(avatar, avatar.textures["ada"], maps)
     assert rgb.shape == (57, 43, 3) and alpha.shape == (57, 43) and rgb.dtype == alpha.dtype == np.float32
+
+
+def test_tensorboard_shows_losses_held_out_frames_and_textures(person: dict[str, Path], tmp_path: Path,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: dict[str, tuple[int, ...]] = {}
+
+    class Board:
+        def add_scalar(self, name: str, value: float, images: int) -> None:
+            shown[name] = ()
+
+        def add_image(self, name: str, picture: np.ndarray | torch.Tensor, images: int,
+                      dataformats: str = "CHW") -> None:
+            assert picture.min() >= 0 and picture.max() <= (1 if dataformats == "CHW" else 255)
+            shown[name] = tuple(picture.shape)
+
+        def close(self) -> None:
+            shown["closed"] = ()
+
+    monkeypatch.setattr(reporting, "_tensorboard", lambda folder: Board())
+    trained(tmp_path / "train", {"ada": person}, images=4)
+    assert {"loss/pixel", "loss/mask", "held out", "texture/ada", "closed"} <= set(shown)
+    assert shown["texture/ada"] == (3, 256, 256)
 
 
 def test_an_avatar_of_another_body_or_without_its_network_is_refused(person: dict[str, Path], tmp_path: Path) -> None:

@@ -35,18 +35,22 @@ TINY = dataclasses.replace(PRESETS["draft"], minutes=0.0, unshuffle=2, widths=(8
                            split=True, turned_share=0.0, texture_start="random")
 
 
-def make_person(root: Path) -> dict[str, Path]:
-    """The inputs of one person: the body itself, coloured by height, turning before a striped wall."""
+def make_person(root: Path, size: tuple[int, int] = (SIZE, SIZE), fps: float = 15.0) -> dict[str, Path]:
+    """The inputs of one person: the body itself, coloured by height, turning before a striped wall.
+
+    size  width and height
+    """
+    width, height = size
     folders = {name: root / name for name in train.STAGE.inputs}
     for folder in folders.values():
-        folder.mkdir()
+        folder.mkdir(parents=True)
     (folders["raster"] / "maps").mkdir()
     write_json(folders["raster"] / "raster.json", {"projection": "perspective", "rasterizer": "cpu"})
     for name in ("alpha", "edge"):
         (folders["matte"] / name).mkdir()
-    body, camera = load_body(), camera_from_fov(SIZE, SIZE, 40.0)
+    body, camera = load_body(), camera_from_fov(width, height, 40.0)
     writer = RecordingWriter(folders["capture"], camera)
-    wall = np.repeat((np.arange(SIZE) * 3).astype(np.uint8)[None, :, None], SIZE, 0).repeat(3, 2)
+    wall = np.repeat((np.arange(width) * 3).astype(np.uint8)[None, :, None], height, 0).repeat(3, 2)
     poses = [turned(body, 2 * np.pi * k / FRAMES) for k in range(FRAMES)]
     for index, pose in enumerate(poses):
         verts, _ = pose_body(body, np.zeros(body.shape_dirs.shape[0]), pose)
@@ -57,8 +61,8 @@ def make_person(root: Path) -> dict[str, Path]:
         write_maps(folders["raster"] / "maps" / f"{index:05d}.maps", maps)
         write_alpha(folders["matte"] / "alpha" / f"{index:05d}.png", maps.inside.astype(np.float32))
         write_image(folders["matte"] / "edge" / f"{index:05d}.png", np.zeros_like(image))    # no pixel is half covered
-        writer.add(Frame(index, index / 15, image))
-    writer.close(fps=15.0, height_m=None, intrinsics_from="test", intrinsics_known=True, track=None)
+        writer.add(Frame(index, index / fps, image))
+    writer.close(fps=fps, height_m=None, intrinsics_from="test", intrinsics_known=True, track=None)
     joints = len(body.joint_names)
     write_fit(folders["fit"] / "fit.npz", BodyFit(
         np.zeros(body.shape_dirs.shape[0]), np.array(body.joint_names), np.arange(FRAMES),

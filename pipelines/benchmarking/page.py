@@ -176,6 +176,8 @@ def _protocol(report: Mapping[str, Any]) -> list[str]:
             "Renderers have equal parameters (within 10 %) unless the row says otherwise.",
             "- **Bodies**: fitted, never the studio's true ones.",
             "- **Figures**: those of `anr eval` (each avatar's `eval.md` has the protocol, with LPIPS's network).",
+            "- **LPIPS and the feature loss** may share a network (SqueezeNet): rows with that loss are judged by what "
+            "taught them, so read FLIP, SSIM and PSNR as well.",
             "- **rIPFIP** compares logarithms of parameters: with equal ones it is near 0 whatever LPIPS says.",
             f"- **Collapsed**: PSNR not above that of painting nothing, or mask IoU below {LEAST_MASK_IOU:g}. "
             "**Diverged**: a loss or gradient became no number.",
@@ -186,7 +188,12 @@ def _protocol(report: Mapping[str, Any]) -> list[str]:
 
 def _trained_as(row: Mapping[str, Any]) -> str:
     changes = " ".join(f"--set {word}" for word in row["changes"])
-    return f"`--renderer {row['renderer']}{' ' + changes if changes else ''}`"
+    trained = ", ".join(f"{name} {_word(value)}" for name, value in (row.get("trained") or {}).items())
+    return f"`--renderer {row['renderer']}{' ' + changes if changes else ''}`{': ' if trained else ''}{trained}"
+
+
+def _word(value: Any) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}"
 
 
 def _budget(asked: Mapping[str, Any], report: Mapping[str, Any]) -> str:

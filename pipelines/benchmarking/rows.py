@@ -30,7 +30,11 @@ TABLE_1 = (
     Row("v2v", "V2V", "v2v", paper={"ssim": 0.9252, "flip": 0.0363, "lpips": 0.0703, "mfid": 140.0}),
     Row("tna", "TNA", "tna", paper={"ssim": 0.9366, "flip": 0.0323, "lpips": 0.1198, "mfid": 150.0, "ripfip": -0.026}),
     Row("dnr", "DNR", "dnr", paper={"ssim": 0.9398, "flip": 0.0342, "lpips": 0.0918, "mfid": 92.0, "ripfip": 0.077}),
+    Row("dnr-full", "DNR, 16 channels, pyramid, view term", "dnr",
+        ("texture_channels=16", "texture_levels=4", "view_term=yes")),
     Row("pix2pix", "pix2pix", "pix2pix"),
+    Row("anr-paper", "ANR, as the paper trains it", "anr",
+        ("split=yes", "texture_start=random", "grid_noise=0.02", "adversarial=0.01", "turned_share=0")),
     Row("anr", "ANR", "anr", paper={"ssim": 0.9738, "flip": 0.0289, "lpips": 0.0508, "mfid": 74.0, "ripfip": 0.186}),
 )
 TABLE_2 = (

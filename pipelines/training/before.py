@@ -15,6 +15,7 @@ from pipelines.training.state import Plan, State
 from pipelines.training.step import Pupil
 
 PICTURE = 512                           # pixels each way of the picture whose operations are counted
+FIRST_STEP_S = 30.0                     # longer ones do not end within a minute of everything else
 COPIES = 5                              # of each learned number: itself, its gradient, Adam's two moments, its average
 
 
@@ -78,12 +79,13 @@ def announcement(renderer: str, recipe: Recipe, state: State, pupils: Mapping[st
     teaching = ", ".join(f"{name} {len(p.keyframes)}+{len(p.others)}" for name, p in pupils.items())
     frames = frames_bytes(pupils)
     network, textures, rest = (share / 1e6 for share in learned_bytes(state, extractor))
+    first = " within a minute" if seconds_per_image * recipe.batch < FIRST_STEP_S else ", after the first step"
     kept = f"{frames / 1e6:.0f} MB of frames"
     if frames > MEMORY_BUDGET:
         kept = f"{MEMORY_BUDGET / 1e6:.0f} MB of frames (the others of {frames / 1e6:.0f} MB are read again)"
     return [f"{parameters / 1e6:.1f} M parameters, {operations / 1e9:.0f} G multiply-adds for a {PICTURE}x{PICTURE} "
             f"picture, {length}{left}, windows of {recipe.window[1]}x{recipe.window[0]}; "
-            f"keyframes + other frames: {teaching}. First picture in progress/ within a minute.",
+            f"keyframes + other frames: {teaching}. First picture in progress/{first}.",
             f"Memory: {kept}, {network:.0f} MB for the network with its optimiser and average, {textures:.0f} MB for "
             f"textures, {rest:.0f} MB for critic and feature extractor; what a step computes comes on top."]
 

@@ -16,6 +16,7 @@ from pipelines.training.recipe import Recipe
 class Features(nn.Module):
     """Activations of a network's feature part after some of its modules, frozen."""
 
+    name = ""                           # as `--extractor` calls it
     shift: torch.Tensor
     scale: torch.Tensor
 
@@ -52,6 +53,8 @@ class Features(nn.Module):
 class SqueezeFeatures(Features):
     """Of SqueezeNet 1.1."""
 
+    name = "squeezenet1_1"
+
     def __init__(self, weights: Path, layers: Sequence[int]) -> None:
         from torchvision.models import squeezenet1_1
 
@@ -60,6 +63,8 @@ class SqueezeFeatures(Features):
 
 class VggFeatures(Features):
     """Of VGG19, the extractor that the works around the paper use (pix2pixHD, vid2vid)."""
+
+    name = "vgg19"
 
     def __init__(self, weights: Path, layers: Sequence[int]) -> None:
         from torchvision.models import vgg19
@@ -83,6 +88,11 @@ def load_extractor(recipe: Recipe, weights_dir: str, progress: Progress, device:
                       + remedy("squeezenet1_1") + " Then: anr train --fresh")
         return None
     return _ready(SqueezeFeatures(found, recipe.feature_layers), device)
+
+
+def name_of(extractor: nn.Module | None) -> str:
+    """As `--extractor` calls it: what was really used, whatever was wished for."""
+    return extractor.name if isinstance(extractor, Features) else "none"
 
 
 def _ready(extractor: nn.Module, device: torch.device) -> nn.Module:

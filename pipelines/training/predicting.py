@@ -39,8 +39,11 @@ def predict(renderer: nn.Module, features: torch.Tensor, texture: torch.Tensor, 
 
 
 def own_terms(renderer: nn.Module, predicted: Prediction, batch: Batch, recipe: Recipe,
-              images: int) -> dict[str, torch.Tensor]:
-    """The losses that only this renderer has, weighted: `flow`, and `surface`, which fades out."""
+              done: float) -> dict[str, torch.Tensor]:
+    """The losses that only this renderer has, weighted: `flow`, and `surface`, which fades out.
+
+    done  share of the planned images that were seen, 0..1
+    """
     if predicted.own is None:
         return {}
     shown = Shown(batch.image, batch.alpha, batch.grid, batch.inside)
@@ -48,7 +51,7 @@ def own_terms(renderer: nn.Module, predicted: Prediction, batch: Batch, recipe: 
     if "past" in needs_of(renderer):
         half = len(batch.index) // 2
         before, now = Shown(*(x[:half] for x in shown)), Shown(*(x[half:] for x in shown))
-    weights = {"flow": recipe.flow, "surface": recipe.surface * max(0.0, 1.0 - images / max(1, recipe.surface_until))}
+    weights = {"flow": recipe.flow, "surface": recipe.surface * max(0.0, 1.0 - done / max(recipe.surface_until, 1e-9))}
     terms = renderer.own_losses(predicted.own, now, before)                                # type: ignore[operator]
     return {name: weights[name] * value for name, value in terms.items() if weights[name] > 0}
 

@@ -12,7 +12,7 @@ import numpy as np
 from pipelines.core.split import split_frames
 from pipelines.media.images import write_image
 from pipelines.media.sheets import fit_height, tile
-from pipelines.training.state import State
+from pipelines.training.state import State, final_texture
 from pipelines.training.step import Lesson
 from pipelines.training.validation import rendered
 
@@ -57,6 +57,9 @@ class Reporter:
         write_image(self.folder / "progress" / f"{state.images:07d}.jpg", sheet)
         if self.board:
             self.board.add_image("held out", sheet, state.images, dataformats="HWC")
+            for person in state.texture_optimisers:
+                texture = final_texture(state, person, self.lesson.recipe)[:3].detach().cpu()
+                self.board.add_image(f"texture/{person}", (texture.clamp(-1, 1) + 1) / 2, state.images)
 
 
 def _pictured(frame_count: int) -> list[int]:

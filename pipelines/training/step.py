@@ -175,7 +175,7 @@ def _terms(lesson: Lesson, state: State, drawn: Drawn, batch: Batch,
     """Every term but the critic's, weighted and warmed up."""
     recipe = lesson.recipe
     terms = loss_terms(drawn.predicted, drawn.blended, batch, recipe, lesson.extractor)
-    terms.update(own_terms(state.renderer, drawn.predicted, batch, recipe, state.images))
+    terms.update(own_terms(state.renderer, drawn.predicted, batch, recipe, share_done(state.images, state.plan.images)))
     if "feature" in terms:
         terms["feature"] = terms["feature"] * min(1.0, state.images / max(1, recipe.feature_warm_up))
     if lesson.extractor is not None and any(faces):
@@ -242,10 +242,15 @@ def judged(picture: torch.Tensor, maps: torch.Tensor | None) -> torch.Tensor:
     return whole.contiguous(memory_format=torch.channels_last)
 
 
+def share_done(images: int, planned: int) -> float:
+    """0..1; 0 while the plan is not made."""
+    return min(1.0, images / planned) if planned else 0.0
+
+
 def rate_factor(images: int, planned: int, recipe: Recipe) -> float:
     """Linear warm-up, then half a cosine down to `decay_to` at the planned end (none while the plan is not made)."""
     warm = min(1.0, (images + 1) / max(1, recipe.warm_up))
-    done = min(1.0, images / planned) if planned else 0.0
+    done = share_done(images, planned)
     return warm * (recipe.decay_to + (1.0 - recipe.decay_to) * 0.5 * (1.0 + math.cos(math.pi * done)))
 
 
