@@ -69,7 +69,7 @@ class Recipe:
     refine_frames: float = 2.0                  # a step is shared with frames about so far away
     flow: float = 0.0                           # v2v: its flow against the body's, and as it warps the frame before
     surface: float = 0.0                        # tna: parts and coordinates against the fitted body's ...
-    surface_until: float = 0.4                  # ... fading out until that share of the planned images
+    surface_until: float = 2.5                  # ... fading out until so many times the planned images: 0.6 is left
     # the feature loss's network; squeezenet1_1 takes its place where vgg19's weights are not to be had
     extractor: str = "squeezenet1_1"
     feature_layers: tuple[int, ...] = (1, 4, 7, 12)         # of SqueezeNet 1.1, after these modules
