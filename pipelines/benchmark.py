@@ -28,7 +28,7 @@ SEEDS = {"collapse": "0-19"}            # where none are typed; elsewhere 0,1,2
 SHORT_IMAGES = 600                      # of a training that is only to show whether it collapses
 FILMED_FRAME_S = 0.3                    # from filming to keyframes on two cores, for the estimate alone
 EXAMINED_FRAME_S = 0.4
-COSTS = {"onestage": 1.2, "tna": 1.6, "pix2pix": 1.9, "v2v": 7.5}   # of an image beside anr's, for the estimate alone
+COSTS = {"onestage": 1.2, "tna": 1.6, "pix2pix": 2.0, "v2v": 8.4}   # of an image beside anr's, for the estimate alone
 TELLING = ("split", "texture_start", "grid_noise", "turned_share", "feature", "adversarial")    # numbers of a recipe
 SHEET_FRAMES = 2                        # of each person
 
