@@ -160,12 +160,10 @@ def _write_avatar(job: Job, options: TrainOptions, recipe: Recipe, state: State,
 
 def check(options: TrainOptions) -> None:
     """AnrError for what could only fail after all the work before training."""
-    from pipelines.metrics.weights import search_folders
     from pipelines.training.request import check_budget
 
     _recipe(options)
     check_budget(options)
-    search_folders(options.weights)
 
 
 def _estimate(inputs: Mapping[str, Path], options: TrainOptions) -> float:

@@ -142,6 +142,8 @@ def test_what_cannot_be_learned_further_is_refused(person: dict[str, Path], base
     for stage in (enroll, finetune):
         with pytest.raises(AnrError, match="--minutes -1 is out of range"):
             stage.STAGE.check(stage.STAGE.Options(minutes=-1.0))
+        with pytest.raises(AnrError, match="weights folder nowhere does not exist"):
+            stage.STAGE.check(stage.STAGE.Options(weights="nowhere"))
 
 
 def test_a_renderer_without_a_texture_cannot_enrol(person: dict[str, Path], tmp_path: Path,

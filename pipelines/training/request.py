@@ -29,6 +29,9 @@ class Budget(Protocol):
     def seed(self) -> int: ...
 
     @property
+    def weights(self) -> str: ...
+
+    @property
     def device(self) -> str: ...
 
 
@@ -47,10 +50,12 @@ class LearningOptions:
 
 
 def check_budget(options: Budget) -> None:
-    """AnrError for a number below 0, or a device that is not here."""
+    """AnrError for a number below 0, or a device or a folder of weights that is not here."""
+    from pipelines.metrics.weights import search_folders
     from pipelines.renderers.avatar import best_device
 
     best_device(options.device)
+    search_folders(options.weights)
     for name in ("images", "minutes", "seed"):
         if not getattr(options, name) >= 0:
             raise AnrError(f"--{name} {getattr(options, name):g} is out of range.", hint="Use at least 0.")
