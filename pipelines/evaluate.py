@@ -369,5 +369,5 @@ def check(options: EvalOptions) -> None:
     best_device(options.device)
 
 
-STAGE = Stage(name="eval", version=4, doing="Examining held-out frames", Options=EvalOptions, run=run,
+STAGE = Stage(name="eval", version=5, doing="Examining held-out frames", Options=EvalOptions, run=run,
               inputs=("train", "capture", "raster", "matte"), keeps_options=False, check=check)

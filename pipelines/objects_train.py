@@ -198,6 +198,6 @@ def _estimate(inputs: Mapping[str, Path], options: ObjectTrainOptions) -> float:
     return READING_S + minutes * 60.0 + images * SECONDS_PER_IMAGE
 
 
-STAGE = Stage(name="object-train", folder_name="train", version=1, doing="Training on the object",
+STAGE = Stage(name="object-train", folder_name="train", version=2, doing="Training on the object",
               Options=ObjectTrainOptions, run=run, inputs=("object-views",), resumable=True, estimate_s=_estimate,
               check=check)

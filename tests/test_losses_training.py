@@ -401,6 +401,13 @@ def test_before_training_it_says_size_memory_time_and_where_the_picture_will_be(
         assert part in said, said
 
 
+def test_a_first_picture_is_promised_only_when_it_can_come(person: dict[str, Path], tmp_path: Path) -> None:
+    lesson, state = lesson_and_state(person, tmp_path / "job")
+    quick, slow = (announcement("anr", lesson.recipe, state, lesson.pupils, None, each)[0] for each in (0.3, 60.0))
+    assert quick.endswith("First picture in progress/ within a minute.")
+    assert slow.endswith("First picture in progress/, after the first step.")
+
+
 def test_the_memory_that_is_said_is_what_is_there(person: dict[str, Path], tmp_path: Path) -> None:
     lesson, state = lesson_and_state(person, tmp_path / "job")
     text = " ".join(announcement("anr", lesson.recipe, state, lesson.pupils, None, 0.3))
